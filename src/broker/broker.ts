@@ -1,0 +1,101 @@
+// The broker, put together from its parts: each use case gets them, the server gets the functions.
+
+import { isRefusal, refuse, type Refusal } from "../model/errors.ts";
+import { pendingStateAt, decide } from "./approvals.ts";
+import { acquaintance, checkpoint, consistency, entries, entry, reader, tile } from "./audit.ts";
+import { authenticate } from "./authenticate.ts";
+import type { Call } from "./call.ts";
+import { changeKeyState } from "./change-key-state.ts";
+import { createKey } from "./create-key.ts";
+import { closeSession, revokeSession } from "./end-session.ts";
+import { explain } from "./explain.ts";
+import { health } from "./health.ts";
+import type { Broker } from "./index.ts";
+import { openSession } from "./open-session.ts";
+import { addOperator, enrolFirstOperator, openOperatorSession, removeOperator } from "./operators.ts";
+import type { Parts } from "./parts.ts";
+import { signing } from "./sign.ts";
+import { stoppedFault } from "./stopped.ts";
+
+export function broker(parts: Parts): Broker {
+  const sign = signing(parts);
+  /** Everything that signs or changes waits behind the same door: a log that cannot be proved takes nothing new. */
+  const guarded =
+    <A extends readonly unknown[], R>(use: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) =>
+    (...args) => {
+      const reason = parts.stopped();
+      return reason === undefined ? use(...args) : Promise.reject(stoppedFault(reason));
+    };
+  const reads = async <R>(call: Call, action: string, read: () => R | Promise<R>): Promise<R | Refusal> => {
+    const asker = await reader(call, action, parts);
+    return isRefusal(asker) ? asker : read();
+  };
+
+  return {
+    authenticate: (credentials, request) => authenticate(credentials, request, parts),
+    nonce: () => parts.proofs.nonce(),
+
+    openSession: guarded((call, input) => openSession(call, input, parts)),
+    closeSession: guarded((call, input) => closeSession(call, input, parts)),
+    revokeSession: guarded((call, input) => revokeSession(call, input, parts)),
+    sign: guarded(sign),
+    createKey: guarded((call, input) => createKey(call, input, parts)),
+    changeKeyState: guarded((call, input) => changeKeyState(call, input, parts)),
+    enrolFirstOperator: guarded((call, input) => enrolFirstOperator(call, input, parts)),
+    openOperatorSession: guarded((call, input) => openOperatorSession(call, input, parts)),
+    addOperator: guarded((call, input) => addOperator(call, input, parts)),
+    removeOperator: guarded((call, input) => removeOperator(call, input, parts)),
+    decide: guarded((call, input) => decide(call, input, parts)),
+
+    viewer: async (call) => {
+      const { caller } = call;
+      const refused = caller.kind === "socket" ? undefined : await acquaintance(call, "viewer", parts);
+      if (refused) return refused;
+      if (caller.kind === "person") return caller.person;
+      return caller.kind === "session" ? caller.session.principal : { kind: "socket" };
+    },
+    key: async (call, name) => {
+      const refused = await acquaintance(call, "key", parts);
+      if (refused) return refused;
+      const { caller } = call;
+      if (caller.kind === "session" && !caller.session.keys.includes(name)) return refuse("KEY_NOT_IN_SESSION", "a job sees the keys of its session only", "signet login shows operators all");
+      return parts.state.record("key", name)?.value;
+    },
+    keys: (call) => reads(call, "keys", () => parts.state.records("key").map(({ value }) => value)),
+    operators: (call) => reads(call, "operators", () => parts.state.records("person").map(({ value }) => value)),
+    pendingActions: (call, state) =>
+      reads(call, "pendingActions", () =>
+        parts.state
+          .records("pending")
+          .map(({ value }) => ({ ...value, stateNow: pendingStateAt(value, parts.clock()) }))
+          .filter((one) => state === undefined || one.stateNow === state),
+      ),
+    session: async (call, id) => {
+      const { caller } = call;
+      if (caller.kind === "session" && caller.session.id === id) return (await acquaintance(call, "session", parts)) ?? parts.state.session(id);
+      return reads(call, "session", () => parts.state.session(id));
+    },
+    sessions: (call, filter, page) =>
+      reads(call, "sessions", async () => {
+        const sessions = await parts.state.sessions({ ...filter, at: parts.clock() }, { ...page, limit: page.limit + 1 });
+        return { sessions: sessions.slice(0, page.limit), more: sessions.length > page.limit };
+      }),
+
+    entries: (call, filter, page) => entries(call, filter, page, parts),
+    entry: (call, index) => entry(call, index, parts),
+    blob: (call, sha256) => reads(call, "blob", () => parts.log.blob(sha256)),
+    receipt: (call, index) => (call.caller.kind === "person" ? parts.log.receipt(index) : reads(call, "receipt", () => parts.log.receipt(index))),
+    checkpoint: (call, size) => checkpoint(call, size, parts),
+    consistency: (call, from, to) => consistency(call, from, to, parts),
+    vkey: () => parts.vkey,
+    tile: (call, path, open) => tile(call, path, open, parts),
+    explain: (call, input) => explain(call, input, parts),
+    policy: (call) => reads(call, "policy", () => parts.policy()),
+    health: (call) => reads(call, "health", () => health(parts)),
+    ready: () => {
+      const reason = parts.stopped() ?? parts.checks().find((check) => check.status === "fail")?.message;
+      return { ready: reason === undefined, reason: reason ?? "ready" };
+    },
+  };
+}
+

@@ -1,0 +1,119 @@
+// The broker: everything that Signet does, one function per use case. Whoever calls has been authenticated by
+// `authenticate` and nothing else; whoever is refused gets a Refusal as the answer; a Fault is thrown.
+
+import type { EntryFilter, Page, LogEntry } from "../ports/log.ts";
+import type { Refusal } from "../model/errors.ts";
+import type { Key, KeyAlgorithm, KeyState, KeyVersion, Purpose } from "../model/key.ts";
+import type { PendingAction, PendingState } from "../model/approval.ts";
+import type { Person, Principal, Role } from "../model/principal.ts";
+import type { SigningSession } from "../model/session.ts";
+import type { Finished, SignItem } from "../formats/index.ts";
+import type { Explanation, PolicySet } from "../policy/index.ts";
+import type { Call, Caller } from "./call.ts";
+
+/** What a request brought along to prove who sends it. */
+export interface Credentials {
+  /** The Authorization header, as it came. */
+  readonly authorization: string | undefined;
+  /** All DPoP headers. */
+  readonly proofs: readonly string[];
+  readonly method: string;
+  /** As this listener is published: scheme, authority, path. */
+  readonly url: string;
+  /** SHA-256 of the body. */
+  readonly body: Uint8Array;
+  /** RFC 8705 thumbprint of the client certificate, where this listener verified one. */
+  readonly certificate: string | undefined;
+  /** True on the 0600 socket. */
+  readonly socket: boolean;
+  /** The listener's `dangerouslyAllowBearer`. */
+  readonly bearer: boolean;
+}
+
+export interface Receipt {
+  readonly entry: number;
+  readonly leaf: Uint8Array;
+  /** C2SP tlog-proof text; made when asked for. */
+  readonly tlogProof: () => string;
+}
+
+export interface Signed {
+  readonly version: KeyVersion;
+  readonly signatures: readonly Finished[];
+  readonly receipt: Receipt;
+  readonly usesLeft: number;
+}
+
+export interface Checkpoint {
+  readonly origin: string;
+  readonly size: number;
+  readonly root: Uint8Array;
+  readonly note: string;
+  readonly witnesses: readonly string[];
+}
+
+export interface HealthCheck {
+  readonly name: string;
+  readonly status: "ok" | "warn" | "fail";
+  readonly message: string;
+  readonly hint?: string | undefined;
+}
+
+type Answer<T> = Promise<T | Refusal>;
+
+export interface Broker {
+  /** Refusal: UNAUTHENTICATED, PROOF_INVALID, PROOF_NONCE. Recorded where the token names a session. */
+  authenticate(credentials: Credentials, request: string): Answer<Caller>;
+  /** For the DPoP-Nonce header. */
+  nonce(): string;
+
+  openSession(
+    call: Call,
+    input: { readonly identityToken: string; readonly keys: readonly string[]; readonly uses?: number | undefined; readonly ttl?: number | undefined; readonly reason?: string | undefined },
+  ): Answer<{ readonly session: SigningSession; readonly token: string; readonly receipt: Receipt }>;
+  closeSession(call: Call, input: { readonly session?: string | undefined }): Answer<{ readonly session: SigningSession; readonly receipt: Receipt }>;
+  revokeSession(call: Call, input: { readonly session: string; readonly reason: string }): Answer<{ readonly session: SigningSession; readonly receipt: Receipt }>;
+  sign(call: Call, input: { readonly idempotencyKey: string; readonly key: string; readonly items: readonly SignItem[] }): Answer<Signed>;
+
+  createKey(call: Call, input: { readonly name: string; readonly purpose: Purpose; readonly algorithm: KeyAlgorithm; readonly custody: string }): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  /** APPROVAL_PENDING where it takes a second person. */
+  changeKeyState(call: Call, input: { readonly key: string; readonly number?: number | undefined; readonly to: KeyState; readonly reason: string }): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+
+  enrolFirstOperator(call: Call, input: { readonly name: string; readonly issuer?: string | undefined; readonly subject?: string | undefined }): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
+  openOperatorSession(call: Call, input: { readonly identityToken?: string | undefined }): Answer<{ readonly operator: Person; readonly token: string; readonly expiresAt: number }>;
+  addOperator(call: Call, input: { readonly name: string; readonly issuer: string; readonly subject: string; readonly roles: readonly Role[] }): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
+  removeOperator(call: Call, input: { readonly operator: string }): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
+  decide(call: Call, input: { readonly pending: string; readonly hash: string; readonly verdict: "approved" | "denied" }): Answer<{ readonly pending: PendingAction; readonly receipt: Receipt }>;
+
+  /** LocalSocket, workload or person; refusal for a stranger. */
+  viewer(call: Call): Answer<Principal>;
+  key(call: Call, name: string): Answer<Key | undefined>;
+  keys(call: Call): Answer<readonly Key[]>;
+  operators(call: Call): Answer<readonly Person[]>;
+  pendingActions(call: Call, state: PendingState | undefined): Answer<readonly (PendingAction & { readonly stateNow: PendingState })[]>;
+  session(call: Call, id: string): Answer<SigningSession | undefined>;
+  sessions(call: Call, filter: { readonly open?: boolean; readonly key?: string; readonly principal?: string }, page: Page): Answer<{ readonly sessions: readonly SigningSession[]; readonly more: boolean }>;
+
+  /** Auditors; each read is itself an entry. */
+  entries(call: Call, filter: EntryFilter, page: Page): Answer<{ readonly entries: readonly LogEntry[]; readonly more: boolean; readonly checkpoint: Checkpoint }>;
+  entry(call: Call, index: number): Answer<LogEntry | undefined>;
+  blob(call: Call, sha256: string): Answer<Uint8Array | undefined>;
+  receipt(call: Call, index: number): Answer<string | undefined>;
+  checkpoint(call: Call, size: number | undefined): Answer<Checkpoint | undefined>;
+  consistency(call: Call, from: number, to: number): Answer<readonly Uint8Array[]>;
+  vkey(): string;
+  /** A path of the tlog-tiles tree. `tile/entries/…` needs the auditor role; checkpoint and hash tiles only where the listener is not open. */
+  tile(call: Call, path: string, open: boolean): Answer<Uint8Array | undefined>;
+
+  explain(
+    call: Call,
+    input:
+      | { readonly entry: number }
+      | { readonly identity: unknown; readonly keys: readonly string[]; readonly uses?: number | undefined; readonly ttl?: number | undefined; readonly items: readonly SignItem[] },
+  ): Answer<Explanation & { readonly policy: string; readonly inForce: boolean }>;
+  policy(call: Call): Answer<PolicySet>;
+  health(call: Call): Answer<{ readonly status: HealthCheck["status"]; readonly checks: readonly HealthCheck[] }>;
+
+  /** Ready to sign: the log is writable and proved. For /readyz; no caller. */
+  ready(): { readonly ready: boolean; readonly reason: string };
+}

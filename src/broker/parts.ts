@@ -1,0 +1,45 @@
+// What every use case is given: the world through ports, and the few facts that are fixed while the daemon runs.
+
+import type { Custody } from "../ports/custody.ts";
+import type { IdentityTokens, Proofs } from "../ports/identity.ts";
+import type { Log, State } from "../ports/log.ts";
+import type { Metrics } from "../ports/metrics.ts";
+import type { PolicySet } from "../policy/index.ts";
+import type { Clock, Random } from "../std/clock.ts";
+import type { Step } from "../std/steps.ts";
+import type { Checkpoint, HealthCheck } from "./index.ts";
+import type { Rate } from "./guard.ts";
+import type { Journal } from "./journal.ts";
+import type { OperatorSessions } from "./operators.ts";
+import type { Replay } from "./replay.ts";
+import type { Unfinished } from "./unfinished.ts";
+
+export interface Parts {
+  readonly log: Log;
+  readonly state: State;
+  readonly journal: Journal;
+  /** By kind. */
+  readonly custodies: ReadonlyMap<string, Custody>;
+  readonly tokens: IdentityTokens;
+  readonly proofs: Proofs;
+  /** The set in force. */
+  readonly policy: () => PolicySet;
+  readonly rate: Rate;
+  readonly operatorSessions: OperatorSessions;
+  readonly replay: Replay;
+  readonly unfinished: Unfinished;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly step: Step;
+  readonly metrics: Metrics;
+  /** False in the one-person mode for small teams, which every entry that it concerns says. */
+  readonly twoPersons: boolean;
+  /** The log's verification key (C2SP vkey). */
+  readonly vkey: string;
+  /** The newest published checkpoint, with the cosignatures that witnesses gave it. */
+  readonly published: () => Checkpoint | undefined;
+  /** What adapters say of themselves, for `doctor`. */
+  readonly checks: () => readonly HealthCheck[];
+  /** Undefined while all is well; otherwise why nothing is signed. */
+  readonly stopped: () => string | undefined;
+}

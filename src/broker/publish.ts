@@ -1,0 +1,66 @@
+// Publishing, apart from committing: about once a second the newest checkpoint goes to the static tree, to the file
+// that is remembered outside the database, and to the witnesses. A witness that saw more than we hold, or another
+// history, means that we were rolled back or forked: signing stops.
+
+import type { EntryBody } from "../model/entry.ts";
+import type { Log, LogTree } from "../ports/log.ts";
+import type { Witnessed, Witnesses } from "../ports/witness.ts";
+import type { Step } from "../std/steps.ts";
+import { heading } from "./audit.ts";
+import type { Checkpoint } from "./index.ts";
+import type { Journal } from "./journal.ts";
+
+export interface PublishParts {
+  readonly log: Log;
+  readonly tree: LogTree;
+  readonly remember: (checkpoint: string) => Promise<void>;
+  readonly witnesses: Witnesses | undefined;
+  readonly journal: Pick<Journal, "append">;
+  readonly step: Step;
+  /** Stops signing, with words for the operator. */
+  readonly stop: (reason: string) => void;
+}
+
+export interface Publishing {
+  /** Where nothing was appended since, nothing happens. Throws what the disk throws: the next round tries again. */
+  publish(): Promise<void>;
+  current(): Checkpoint | undefined;
+  /** The newest answer of each witness. */
+  answers(): readonly Witnessed[];
+}
+
+export function publishing(parts: PublishParts): Publishing {
+  let published: Checkpoint | undefined;
+  let answers: readonly Witnessed[] = [];
+  const reported = new Set<string>();
+
+  async function publish(): Promise<void> {
+    const { size } = parts.log.head();
+    if (size === 0 || (published?.size === size && answers.every((one) => one.result === "cosigned"))) return;
+    const note = await parts.log.checkpoint();
+    const head = heading(note);
+    const witnessed = await witness(note, head.size);
+    await parts.tree.publish(witnessed);
+    parts.step("publish.after-tiles");
+    await parts.remember(note);
+    published = { ...head, note: witnessed, witnesses: answers.filter((one) => one.result === "cosigned").map((one) => one.witness) };
+  }
+
+  async function witness(note: string, size: number): Promise<string> {
+    if (!parts.witnesses) return note;
+    const heard = await parts.witnesses.submit({ note, size, consistency: (from) => parts.log.consistency(from, size) });
+    answers = heard.answers;
+    for (const answer of heard.answers) if (answer.result === "ahead" || answer.result === "forked") await alarm(answer);
+    return heard.note;
+  }
+
+  async function alarm(answer: Extract<Witnessed, { result: "ahead" | "forked" }>): Promise<void> {
+    parts.stop(`witness ${answer.witness}: ${answer.message}. The log was rolled back or forked: restore the newest backup, or start a new log with signetd recover --accept-loss`);
+    if (reported.has(answer.witness)) return;
+    reported.add(answer.witness);
+    const body: EntryBody = { type: "incident.witness", witness: answer.witness, message: answer.message };
+    await parts.journal.append(undefined, () => body);
+  }
+
+  return { publish, current: () => published, answers: () => answers };
+}

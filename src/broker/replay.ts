@@ -1,0 +1,32 @@
+// Proofs that come without an entry (reads, repeated requests) are single-use too: this daemon gave their nonce, so
+// its memory is enough. Proofs of mutations are marked in the log's own transaction instead.
+
+import type { Proof } from "../ports/identity.ts";
+import type { Clock } from "../std/clock.ts";
+
+export interface Replay {
+  /** True the first time. Without a proof (mTLS, bearer) there is nothing to replay. */
+  once(proof: Proof | undefined): boolean;
+}
+
+/** A full memory refuses: forgetting would let a proof pass twice. */
+const capacity = 500_000;
+
+export function replayMemory(clock: Clock): Replay {
+  const seen = new Map<string, number>();
+  return {
+    once(proof) {
+      if (!proof) return true;
+      const mark = Buffer.from(proof.mark).toString("latin1");
+      if (seen.has(mark)) return false;
+      if (seen.size >= capacity) forget(seen, clock());
+      if (seen.size >= capacity) return false;
+      seen.set(mark, proof.expiresAt);
+      return true;
+    },
+  };
+}
+
+function forget(seen: Map<string, number>, now: number): void {
+  for (const [mark, expiresAt] of seen) if (expiresAt <= now) seen.delete(mark);
+}

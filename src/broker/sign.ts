@@ -1,0 +1,207 @@
+// A signature, from request to receipt.
+//
+// Promise: no signature leaves this file without two durable entries, its intent and its outcome.
+// Die before the intent and nothing happened. Die after it and the uses are spent, the intent stays visible as
+// unfinished, and nobody holds a signature that the log does not know of. A log that fails between the two costs
+// the signature: it is dropped, and `withheld` is written as soon as the log can be written again (unfinished.ts).
+
+import type { Finished } from "../formats/index.ts";
+import type { EntryBody, KeyUse, Result } from "../model/entry.ts";
+import { Fault, type FaultCode, isRefusal, refuse, type Refusal } from "../model/errors.ts";
+import type { Decision } from "../model/grant.ts";
+import type { ItemRecord } from "../model/item.ts";
+import { type KeyVersion, versionId } from "../model/key.ts";
+import type { SigningSession } from "../model/session.ts";
+import type { Appended, Conflict } from "../ports/log.ts";
+import { hex } from "../std/bytes.ts";
+import { sha256Hex } from "../std/digest.ts";
+import { type Attempted, attempts, attemptOf, keepAnswers, proofUsed, signaturesOf, storable } from "./attempt.ts";
+import { type Call, callerFields, type Presented } from "./call.ts";
+import { admit, endedSession, type Parsed, parse, type SignRequest, spent } from "./guard.ts";
+import type { Receipt, Signed } from "./index.ts";
+import { type About, recordItems } from "./journal.ts";
+import type { Parts } from "./parts.ts";
+import { verifies } from "./verify.ts";
+
+/** A custody that has not answered by then is an unknown outcome. Milliseconds. */
+const custodyDeadline = 30_000;
+
+/** A parsed request of a session, on its way. */
+export interface Asked extends Parsed {
+  readonly call: Call;
+  readonly session: SigningSession;
+  readonly presented: Presented;
+  readonly request: SignRequest;
+  readonly records: readonly ItemRecord[];
+  readonly attempt: Attempted;
+  readonly about: About;
+}
+
+type AtCustody =
+  | { readonly result: "done"; readonly signatures: readonly Uint8Array[] }
+  | { readonly result: Exclude<Result, "done">; readonly code: FaultCode; readonly cause?: unknown };
+
+export function signing(parts: Parts): (call: Call, request: SignRequest) => Promise<Signed | Refusal> {
+  const { oneAtATime, answered } = attempts(parts);
+
+  return async function sign(call, request) {
+    const asked = await ask(call, request, parts);
+    return isRefusal(asked) ? asked : oneAtATime(asked, () => perform(asked));
+  };
+
+  async function perform(asked: Asked): Promise<Signed | Refusal> {
+    const decision = admit(asked.session, asked.prepared, parts.clock(), parts.policy().hash, parts.rate);
+    if (isRefusal(decision)) return (await answered(asked)) ?? parts.journal.refused(decision, asked.about);
+
+    parts.step("sign.before-intent");
+    const intent = await journalIntent(asked, decision, parts);
+    if ("conflict" in intent) {
+      const before = intent.conflict === "mark" ? undefined : await answered(asked);
+      return before ?? parts.journal.refused(conflicted(intent, asked, parts.clock()), asked.about);
+    }
+    parts.step("sign.after-intent");
+
+    const ending = await atCustody(asked, parts);
+    parts.step("sign.after-custody");
+    return release(asked, intent, ending, parts);
+  }
+}
+
+async function ask(call: Call, request: SignRequest, parts: Parts): Promise<Asked | Refusal> {
+  const { caller } = call;
+  if (caller.kind !== "session") {
+    const stranger = refuse("UNAUTHENTICATED", "signing needs the token of a signing session", "signet session open");
+    return parts.journal.refused(stranger, { request: call.request, action: "sign", by: undefined });
+  }
+  const { session, presented } = caller;
+  const about = { request: call.request, action: "sign", by: session.principal, presented, session: session.id, keys: [request.key] };
+  const parsed = parse(request, session, parts.state);
+  if (isRefusal(parsed)) return parts.journal.refused(parsed, about);
+  const records = parsed.prepared.map((one) => one.record);
+  return { ...parsed, call, session, presented, request, records, attempt: attemptOf(session, request, records), about: { ...about, items: records } };
+}
+
+function journalIntent(asked: Asked, decision: Decision, parts: Parts): Promise<Appended | Conflict> {
+  const { session, presented, version, records, attempt } = asked;
+  const { fields, blobs } = callerFields(session.principal, presented);
+  const recorded = recordItems(records);
+  return parts.journal.append(
+    asked.call.request,
+    ({ uses }) => ({
+      type: "sign.intent",
+      ...fields,
+      session: session.id,
+      key: keyUse(version),
+      items: recorded.items,
+      decision,
+      uses: { granted: session.usesGranted, spent: records.length, left: uses?.left ?? 0 },
+    }),
+    {
+      blobs: [...blobs, ...recorded.blobs],
+      spend: { session: session.id, uses: records.length, at: parts.clock(), key: version.key, number: version.number, policy: decision.policy },
+      marks: presented.proof && [{ kind: "proof", id: presented.proof.mark, expiresAt: presented.proof.expiresAt }],
+      begin: { ...attempt, expiresAt: session.expiresAt + keepAnswers },
+    },
+  );
+}
+
+/** Never throws: whatever happens at the custody is an outcome, and outcomes are recorded. */
+async function atCustody({ version, prepared }: Asked, parts: Parts): Promise<AtCustody> {
+  const custody = parts.custodies.get(version.custody);
+  if (!custody) return { result: "failed", code: "CUSTODY_DOWN", cause: new Error(`no custody "${version.custody}" is configured`) };
+  const items = prepared.map((one) => one.tbs);
+  try {
+    const signatures = await custody.sign(version, items, AbortSignal.timeout(custodyDeadline));
+    if (custody.outside && !verifies(version, items, signatures)) return { result: "withheld", code: "SIGNATURE_WRONG" };
+    return { result: "done", signatures };
+  } catch (error) {
+    if (error instanceof Fault) return { result: error.nothingHappened ? "failed" : "unknown", code: error.code, cause: error };
+    return { result: "unknown", code: "CUSTODY_DOWN", cause: error };
+  }
+}
+
+/** Only here does a signature leave, and only after its outcome is on disk. */
+async function release(asked: Asked, intent: Appended, ending: AtCustody, parts: Parts): Promise<Signed> {
+  const outcome = await journalOutcome(asked, intent, ending, parts);
+  parts.step("sign.after-outcome");
+  if (ending.result !== "done") {
+    throw new Fault(ending.code, `signing with ${versionId(asked.version)} ended as ${ending.result}`, { nothingHappened: ending.result === "failed", cause: ending.cause });
+  }
+  if (outcome.entry.type === "sign.outcome" && outcome.entry.result === "withheld") {
+    throw new Fault("WITHHELD", `key ${versionId(asked.version)} or session ${asked.session.id} stopped while it signed`);
+  }
+  parts.metrics.signed({ custody: asked.version.custody, algorithm: asked.version.algorithm, form: asked.records[0]?.form ?? "message" }, asked.records.length);
+  return {
+    version: asked.version,
+    signatures: finish(asked, ending.signatures),
+    receipt: receiptOf(outcome),
+    usesLeft: intent.entry.type === "sign.intent" ? intent.entry.uses.left : 0,
+  };
+}
+
+async function journalOutcome(asked: Asked, intent: Appended, ending: AtCustody, parts: Parts): Promise<Appended> {
+  const { session, presented, version, records, attempt } = asked;
+  const signatures = ending.result === "done" ? ending.signatures : [];
+  const recorded = recordItems(records.map((item, index) => ({ ...item, signature: signatures[index] && sha256Hex(signatures[index]) })));
+  const { fields } = callerFields(session.principal, presented);
+  const about = {
+    type: "sign.outcome" as const,
+    ...fields,
+    session: session.id,
+    key: keyUse(version),
+    items: recorded.items,
+    intent: { index: intent.index, hash: hex(intent.hash) },
+  };
+  const body = (holds: boolean): EntryBody => {
+    if (ending.result !== "done") return { ...about, result: ending.result, code: ending.code };
+    return holds ? { ...about, result: "done" } : { ...about, result: "withheld", code: "WITHHELD" };
+  };
+  try {
+    const outcome = await parts.journal.append(asked.call.request, ({ holds }) => body(holds ?? false), {
+      blobs: recorded.blobs,
+      watch: { session: session.id, key: version.key, number: version.number },
+      finish: ending.result === "done" ? { id: attempt.id, answer: storable(signatures) } : undefined,
+    });
+    if ("conflict" in outcome) throw new Error(`an outcome has no conditions, yet: ${outcome.conflict}`);
+    return outcome;
+  } catch (error) {
+    parts.unfinished.later({ ...about, result: ending.result === "done" ? "withheld" : ending.result, code: "LOG_NOT_DURABLE" }, recorded.blobs);
+    throw error;
+  }
+}
+
+function conflicted(conflict: Conflict, asked: Asked, at: number): Refusal {
+  const { session, version, records } = asked;
+  switch (conflict.conflict) {
+    case "session-spent":
+      return spent(session, records.length, conflict.usesLeft ?? 0);
+    case "session-ended":
+      return endedSession(session, at) ?? refuse("SESSION_ENDED", `session ${session.id} was closed or revoked a moment ago`, "open a new session");
+    case "key-not-active":
+      return refuse("KEY_NOT_ACTIVE", `key ${versionId(version)} stopped being active a moment ago`, `signet key show ${version.key}`);
+    case "policy-changed":
+      return refuse("POLICY_CHANGED", "policy changed while the request was decided", "send it again");
+    case "mark":
+      return proofUsed;
+    case "attempt":
+    case "revision":
+      return refuse("UNFINISHED", "another attempt under this idempotency key is under way", "wait for it, or use a new idempotency key");
+  }
+}
+
+export const keyUse = (version: KeyVersion): KeyUse => ({
+  name: version.key,
+  version: version.number,
+  custody: version.custody,
+  uri: version.uri,
+  publicKey: version.fingerprint,
+});
+
+export const receiptOf = (appended: Appended): Receipt => ({ entry: appended.index, leaf: appended.leaf, tlogProof: appended.receipt });
+
+export const finish = (what: Parsed, signatures: readonly Uint8Array[]): readonly Finished[] =>
+  signaturesOf(what.prepared.length, signatures).map((signature, index) => {
+    const one = what.prepared[index];
+    if (!one) throw new Error("more signatures than items");
+    return one.finish(signature, what.version);
+  });

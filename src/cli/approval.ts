@@ -1,0 +1,91 @@
+// Two-person actions: the second person sees exactly what was asked, and approves its hash.
+
+import type { Pending } from "../client/answers.ts";
+import { sha256Hex } from "../std/digest.ts";
+import { canonicalJson } from "../std/json.ts";
+import { exits, Failure, granted, notFound } from "./failure.ts";
+import type { Job, Work } from "./run.ts";
+import { connectedClient, type GlobalOptions } from "./server.ts";
+import { timeLeft, when } from "./words.ts";
+
+export async function list({ world, out, options }: Job<GlobalOptions & { readonly all?: boolean }>): Promise<number> {
+  const { client } = await connectedClient(world, options);
+  try {
+    const pending = granted(await client.ask("PendingActions", { state: options.all ? undefined : "PENDING" }), {
+      done: "listed",
+      asked: "pending actions",
+    });
+    out.list(
+      "pendingActions",
+      pending,
+      [
+        { title: "ID", cell: (one) => one.name },
+        { title: "WHAT", cell: actionLine },
+        { title: "ASKED BY", cell: (one) => one.requester },
+        { title: "WHEN", cell: (one) => when(one.requestedAt, world.clock()) },
+        {
+          title: "STATE",
+          cell: (one) => (one.state === "PENDING" ? timeLeft(one.expiresAt, world.clock()) : one.state.toLowerCase()),
+        },
+      ],
+      (one) => one,
+    );
+    return exits.ok;
+  } finally {
+    client.close();
+  }
+}
+
+export const decide =
+  (verdict: "approve" | "deny"): Work<GlobalOptions & { readonly hash?: string }> =>
+  async ({ world, out, words, options }) => {
+    const [id = ""] = words;
+    const { client } = await connectedClient(world, options);
+    try {
+      const all = granted(await client.ask("PendingActions", {}), { done: "decided", asked: `pending action ${id}` });
+      const pending = all.find((one) => one.name === id || one.id === id);
+      if (pending === undefined)
+        throw notFound(`there is no pending action ${JSON.stringify(id)}`, "signet approval list shows what waits");
+      const hash = hashOf(pending);
+      if (options.hash !== undefined && options.hash !== hash) {
+        throw new Failure({
+          exit: exits.denied,
+          code: "APPROVAL_INVALID",
+          message: "the action is not the one that you saw",
+          asked: `hash ${options.hash}`,
+          found: `hash ${hash}: ${actionLine(pending)}`,
+        });
+      }
+      out.say("action", `${actionLine(pending)} · asked by ${pending.requester} · sha256 ${hash.slice(0, 16)}…`);
+      const answer = await client.ask(verdict === "approve" ? "Approve" : "Deny", {
+        input: { pending: pending.id, hash },
+      });
+      const decided = granted(answer, { done: "decided", asked: `${verdict} ${id}: ${actionLine(pending)}` });
+      out.say(decided.pending.state.toLowerCase(), decided.pending.name);
+      if (out.format !== "table") out.one([], decided.pending);
+      return exits.ok;
+    } finally {
+      client.close();
+    }
+  };
+
+/** Of what is shown here, so that nobody approves what they did not see. */
+function hashOf({ action, hash, name }: Pending): string {
+  const found = sha256Hex(canonicalJson(action));
+  if (found === hash) return hash;
+  throw new Failure({
+    exit: exits.untrusted,
+    code: "APPROVAL_INVALID",
+    message: `the hash of ${name} is not that of the action shown`,
+    found: `shown ${found}, named ${hash}`,
+  });
+}
+
+function actionLine({ action }: Pending): string {
+  const said = (name: string): string => String(action[name]);
+  if (action["kind"] === "key.state")
+    return `key ${said("key")} v${said("number")} → ${said("to").toLowerCase().replaceAll("_", "-")} (${said("reason")})`;
+  if (action["kind"] === "operator.add")
+    return `add operator ${said("name")} (${said("issuer")} · ${said("subject")}) as ${said("roles")}`;
+  return canonicalJson(action);
+}

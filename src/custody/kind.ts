@@ -1,0 +1,27 @@
+// What a kind of custody brings to the registry: its name, the words of its configuration, and how to open it.
+
+import type { z } from "zod";
+
+import type { Custody } from "../ports/custody.ts";
+import type { SealedKeys } from "../ports/sealed-keys.ts";
+import type { Random } from "../std/clock.ts";
+import type { Secret } from "../std/secret.ts";
+import type { SecretReference } from "../std/secret-reference.ts";
+
+/** What the daemon lends to every kind. */
+export interface CustodyMeans {
+  readonly sealedKeys: SealedKeys;
+  readonly random: Random;
+  /** Seals what the embedded custody keeps. */
+  readonly masterKey: Secret;
+  /** Reads the bytes that a configuration refers to. Only the configuration knows files and environment. */
+  readonly secret: (reference: SecretReference) => Secret;
+}
+
+export interface CustodyKind<Name extends string, Schema extends z.ZodType<{ readonly kind: Name }>> {
+  readonly kind: Name;
+  /** Strict; `kind` tells the members of the configuration's union apart. */
+  readonly config: Schema;
+  /** Throws where the configuration cannot work, in words for the operator who starts the daemon. */
+  readonly open: (config: z.infer<Schema>, means: CustodyMeans) => Custody;
+}

@@ -1,0 +1,242 @@
+// The embedded custody: private keys sealed at rest under a master key, opened once into this process, never given out.
+// Whoever reads this process's memory has the keys; what it protects against and what not: docs/custody/software.md.
+//
+// Where a signature is made follows from what it costs. P-256 and Ed25519 take 30 µs: on the spot, a few at a time.
+// Batches, and P-384 and RSA (1 to 2 ms), go to the thread pool, or a batch of 100 would stop everybody. Digest form runs
+// on the event loop (no pooled function does it), one signature per turn of the loop.
+
+import { createPublicKey, sign as cryptoSign, generateKeyPair, type KeyObject } from "node:crypto";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { promisify } from "node:util";
+
+import { z } from "zod";
+
+import { Fault } from "../model/errors.ts";
+import type { ToBeSigned } from "../model/item.ts";
+import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, versionId } from "../model/key.ts";
+import type { Custody, NewKey } from "../ports/custody.ts";
+import type { SealedKeys } from "../ports/sealed-keys.ts";
+import type { Random } from "../std/clock.ts";
+import { sha256Hex } from "../std/digest.ts";
+import type { Secret } from "../std/secret.ts";
+import type { CustodyKind } from "./kind.ts";
+import { signDigest } from "./software-digest.ts";
+import { masterKeyLength, type SealedVersion, seal, unseal } from "./software-seal.ts";
+import { inTurns, type Turns } from "./turns.ts";
+
+export interface SoftwareParts {
+  readonly sealedKeys: SealedKeys;
+  /** 32 bytes. Never stored beside the sealed keys. */
+  readonly masterKey: Secret;
+  /** Nonces of sealed keys. The keys themselves come from OpenSSL's generator. */
+  readonly random: Random;
+}
+
+export type SoftwareCustody = Custody & Required<Pick<Custody, "create">>;
+
+const config = z.strictObject({ kind: z.literal("software") });
+
+export const softwareKind: CustodyKind<"software", typeof config> = {
+  kind: "software",
+  config,
+  open: (_config, { sealedKeys, random, masterKey }) => software({ sealedKeys, masterKey, random }),
+};
+
+/** Throws RangeError where the master key has not 32 bytes. */
+export function software(parts: SoftwareParts): SoftwareCustody {
+  const length = parts.masterKey.reveal().length;
+  if (length !== masterKeyLength) {
+    throw new RangeError(
+      `the master key has ${String(length)} bytes, it takes ${String(masterKeyLength)}: openssl rand 32`,
+    );
+  }
+  return new Software(parts);
+}
+
+/** A private key in this process. */
+interface Held {
+  readonly privateKey: KeyObject;
+  readonly publicKey: string;
+  readonly fingerprint: string;
+}
+
+class Software implements SoftwareCustody {
+  readonly kind = "software";
+  readonly outside = false;
+  readonly algorithms = keyAlgorithms;
+
+  readonly #parts: SoftwareParts;
+  readonly #held = new Map<string, Promise<Held>>();
+  #closed = false;
+
+  /** Of the four threads that files and DNS also wait for, slow signatures take three. */
+  readonly #slow = inTurns(3);
+  /** Enough to keep every thread busy, few enough to stay fair between batches. */
+  readonly #fast = inTurns(16);
+  readonly #onTheLoop = inTurns(1);
+
+  constructor(parts: SoftwareParts) {
+    this.#parts = parts;
+  }
+
+  async sign(key: KeyVersion, items: readonly ToBeSigned[], signal: AbortSignal): Promise<readonly Uint8Array[]> {
+    for (const item of items) checkForm(key, item);
+    const { privateKey, fingerprint } = await this.#hold(key);
+    if (fingerprint !== key.fingerprint) throw otherKey(key);
+    if (signal.aborted) throw timeout(key, true);
+
+    const onTheSpot = isFast(key.algorithm) && items.length <= mostOnTheSpot;
+    const one = (item: ToBeSigned): Promise<Uint8Array> => {
+      if (item.form === "digest") return this.#onTheLoop(() => digestForm(key, item.bytes, privateKey, signal));
+      if (onTheSpot) return Promise.resolve(cryptoSign(hashOf(key.algorithm) ?? null, item.bytes, privateKey));
+      return this.#poolFor(key.algorithm)(() => messageForm(key, item.bytes, privateKey, signal));
+    };
+    return orFault(key, false, () => Promise.all(items.map(one)));
+  }
+
+  async create(version: SealedVersion, signal: AbortSignal): Promise<NewKey> {
+    if (signal.aborted) throw timeout(version, true);
+    return orFault(version, false, () => unlessAborted(this.#create(version), signal, version));
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    this.#held.clear();
+    return Promise.resolve();
+  }
+
+  /** What comes back is read again from where it is kept: it is durable, it opens, and of two at once both get the same. */
+  async #create(version: SealedVersion): Promise<NewKey> {
+    const { sealedKeys, masterKey, random } = this.#parts;
+    if ((await sealedKeys.find(version.key, version.number)) === undefined) {
+      const fresh = await generate(version.algorithm);
+      await sealedKeys.keep(version.key, version.number, seal(fresh, version, masterKey, random));
+    }
+    const { publicKey } = await this.#hold(version);
+    return { publicKey, uri: `software:${versionId(version)}` };
+  }
+
+  #hold(version: SealedVersion): Promise<Held> {
+    if (this.#closed) return Promise.reject(unused(version, "the custody is closed"));
+    const id = [versionId(version), version.purpose, version.algorithm].join(" ");
+    const known = this.#held.get(id);
+    if (known !== undefined) return known;
+    const opening = orFault(version, true, () => this.#open(version));
+    this.#held.set(id, opening);
+    opening.catch(() => this.#held.delete(id)); // the next one tries again
+    return opening;
+  }
+
+  async #open(version: SealedVersion): Promise<Held> {
+    const sealed = await this.#parts.sealedKeys.find(version.key, version.number);
+    if (sealed === undefined) throw unused(version, "no sealed private key is stored for it");
+    const privateKey = unseal(sealed, version, this.#parts.masterKey);
+    const publicKey = createPublicKey(privateKey);
+    return {
+      privateKey,
+      publicKey: publicKey.export({ format: "pem", type: "spki" }).toString(),
+      fingerprint: sha256Hex(publicKey.export({ format: "der", type: "spki" })),
+    };
+  }
+
+  #poolFor(algorithm: KeyAlgorithm): Turns {
+    return isFast(algorithm) ? this.#fast : this.#slow;
+  }
+}
+
+/** 8 × 30 µs: less than what a queue and a thread cost them. */
+const mostOnTheSpot = 8;
+
+const isFast = (algorithm: KeyAlgorithm): boolean => algorithm === "EC_P256" || algorithm === "ED25519";
+
+/** The broker refuses such items before: here it is our own mistake. */
+function checkForm(key: KeyVersion, item: ToBeSigned): void {
+  if (item.form === "message") return;
+  const takes = hashOf(key.algorithm);
+  if (takes === undefined) throw unused(key, "Ed25519 signs messages, not digests");
+  if (item.hash !== takes || item.bytes.length !== digestLength[takes]) {
+    throw unused(key, `it signs ${takes} digests, not ${String(item.bytes.length)} bytes of ${item.hash}`);
+  }
+}
+
+const digestLength = { sha256: 32, sha384: 48 } as const;
+
+async function digestForm(
+  key: KeyVersion,
+  digest: Uint8Array,
+  privateKey: KeyObject,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (signal.aborted) throw timeout(key, false);
+  if (key.algorithm === "ED25519") throw unused(key, "Ed25519 signs messages, not digests");
+  const signature = signDigest(key.algorithm, digest, privateKey);
+  await nextTurn();
+  return signature;
+}
+
+function messageForm(
+  key: KeyVersion,
+  bytes: Uint8Array,
+  privateKey: KeyObject,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  if (signal.aborted) throw timeout(key, false);
+  return new Promise((resolve, reject) => {
+    cryptoSign(hashOf(key.algorithm) ?? null, bytes, privateKey, (error, signature) => {
+      if (error === null) resolve(signature);
+      else reject(error);
+    });
+  });
+}
+
+/** What OpenSSL or the database refuses becomes a Fault, here and nowhere else. */
+async function orFault<T>(version: SealedVersion, nothingHappened: boolean, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause;
+    throw new Fault("CUSTODY_DOWN", `the software custody failed with ${versionId(version)}`, {
+      nothingHappened,
+      cause,
+    });
+  }
+}
+
+/** The work goes on: a key that is kept after all is found by the next attempt. */
+function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, version: SealedVersion): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const late = (): void => {
+      reject(timeout(version, false));
+    };
+    signal.addEventListener("abort", late, { once: true });
+    work.then(resolve, reject).finally(() => {
+      signal.removeEventListener("abort", late);
+    });
+  });
+}
+
+const pair = promisify(generateKeyPair);
+
+async function generate(algorithm: KeyAlgorithm): Promise<KeyObject> {
+  switch (algorithm) {
+    case "EC_P256":
+      return (await pair("ec", { namedCurve: "P-256" })).privateKey;
+    case "EC_P384":
+      return (await pair("ec", { namedCurve: "P-384" })).privateKey;
+    case "ED25519":
+      return (await pair("ed25519")).privateKey;
+    case "RSA_3072":
+      return (await pair("rsa", { modulusLength: 3072 })).privateKey;
+    case "RSA_4096":
+      return (await pair("rsa", { modulusLength: 4096 })).privateKey;
+  }
+}
+
+const unused = (version: SealedVersion, why: string): Fault =>
+  new Fault("CUSTODY_DOWN", `${versionId(version)} was not used: ${why}`, { nothingHappened: true });
+
+const otherKey = (key: KeyVersion): Fault =>
+  unused(key, `the private key stored for it is not that of public key ${key.fingerprint.slice(0, 16)}…`);
+
+const timeout = (version: SealedVersion, nothingHappened: boolean): Fault =>
+  new Fault("CUSTODY_TIMEOUT", `${versionId(version)} was not done in time`, { nothingHappened });

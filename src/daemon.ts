@@ -1,0 +1,242 @@
+// The composition root: configuration to adapters to broker to server, in the order in which each can be trusted.
+//
+// The log is proved before anything listens. Closing it goes backwards: finish what was accepted, write what is folded,
+// say daemon.stop, publish, let go of the database.
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import { activatePolicy } from "./broker/activate-policy.ts";
+import { broker } from "./broker/broker.ts";
+import { rates } from "./broker/guard.ts";
+import type { Broker, HealthCheck } from "./broker/index.ts";
+import { type Journal, journal } from "./broker/journal.ts";
+import { operatorSessions } from "./broker/operators.ts";
+import type { Parts } from "./broker/parts.ts";
+import { type Publishing, publishing } from "./broker/publish.ts";
+import { replayMemory } from "./broker/replay.ts";
+import { compareTables, readWholeLog, rememberedHolds, reportUnfinished } from "./broker/start.ts";
+import { unfinished } from "./broker/unfinished.ts";
+import { guardedFetch } from "./clients/fetch.ts";
+import { type Config, readPolicyFiles, readText, thisHost } from "./config.ts";
+import { custodies } from "./custody/index.ts";
+import { logKey } from "./custody/log-key.ts";
+import { openSqlite, type Sqlite } from "./db/sqlite.ts";
+import { identity } from "./identity/index.ts";
+import { clockwork } from "./jobs/clockwork.ts";
+import { Fault } from "./model/errors.ts";
+import type { Replayed } from "./model/replay.ts";
+import { namesTenant, type PolicySet } from "./policy/index.ts";
+import type { Custody } from "./ports/custody.ts";
+import type { Witnesses } from "./ports/witness.ts";
+import { listen } from "./server/http.ts";
+import { prometheus } from "./server/metrics.ts";
+import type { Listener } from "./server/listener.ts";
+import type { Clock, Random } from "./std/clock.ts";
+import { parseDuration } from "./std/duration.ts";
+import type { Step } from "./std/steps.ts";
+import { formatVkey } from "./tlog/vkey.ts";
+import { parsePolicy } from "./tlog/policy.ts";
+import { tlogWitnesses } from "./witness/tlog-witness.ts";
+
+export interface DaemonParts {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly step: Step;
+  readonly version: string;
+  /** Introspection, for trying things. */
+  readonly dev: boolean;
+}
+
+export interface Daemon extends AsyncDisposable {
+  readonly urls: readonly string[];
+  readonly vkey: string;
+  /** Reads the policy directory again; an invalid one changes nothing and is logged. */
+  reloadPolicy(): Promise<void>;
+}
+
+/** Throws Fault LOG_DAMAGED, LOG_NOT_DURABLE, ConfigError or PolicyError, with words for the operator. */
+export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
+  const { config, clock, random, step, log } = parts;
+  await using undo = new AsyncDisposableStack();
+  mkdirSync(config.stateDirectory, { recursive: true, mode: 0o750 });
+  const signer = logKey({ file: join(config.stateDirectory, "log.key"), origin: config.origin, masterKey: config.masterKey, random });
+  const vkey = formatVkey(signer.vkey);
+  const db = undo.use(await openSqlite({ directory: config.stateDirectory, origin: config.origin, signer, clock, step, progress: telling(log, "hashing the log") }));
+  const replayed = await proved(db, log);
+
+  const epoch = replayed.epoch + 1;
+  const metrics = prometheus({ logSize: () => db.head().size, openSessions: () => db.openSessions(clock()) });
+  db.onCommitted((seconds, leaves) => { metrics.committed(seconds, leaves); });
+  let policy: PolicySet | undefined;
+  const inForce = (): PolicySet => {
+    if (!policy) throw new Error("asked for policy before it was read");
+    return policy;
+  };
+  const journaling = journal({ log: db, clock, node: config.node ?? thisHost(), epoch, metrics, known: (who) => who.kind !== "workload" || (policy !== undefined && namesTenant(policy, who)) });
+  await announce(journaling, replayed, vkey, parts);
+  policy = await activatePolicy(readPolicyFiles(config.policy), { journal: journaling, state: db, clock });
+
+  const stopping: { reason: string | undefined } = { reason: undefined };
+  const published = publishing({
+    log: db,
+    tree: db.tree,
+    remember: (checkpoint) => db.remembered.write(checkpoint),
+    witnesses: witnessesOf(config),
+    journal: journaling,
+    step,
+    stop: (reason) => {
+      stopping.reason = reason;
+      log.error({ reason }, "signing is stopped");
+    },
+  });
+  await published.publish();
+
+  const policyTrouble: { message: string | undefined } = { message: undefined };
+  const { tokens, proofs } = identity({ issuers: config.issuers.map(issuerOf), epoch, clock, random, fetch: guardedFetch });
+  const outcomes = unfinished(journaling, db);
+  const brokerParts: Parts = {
+    log: db,
+    state: db,
+    journal: journaling,
+    custodies: openCustodies(config, db, random, undo),
+    tokens,
+    proofs,
+    policy: inForce,
+    rate: rates(),
+    operatorSessions: operatorSessions(),
+    replay: replayMemory(clock),
+    unfinished: outcomes,
+    clock,
+    random,
+    step,
+    metrics,
+    twoPersons: config.approvals === "two-persons",
+    vkey,
+    published: () => published.current(),
+    checks: () => checksOf(db, published, policyTrouble.message, config),
+    stopped: () => stopping.reason,
+  };
+
+  async function reloadPolicy(): Promise<void> {
+    try {
+      policy = await activatePolicy(readPolicyFiles(config.policy), { journal: journaling, state: db, clock });
+      policyTrouble.message = undefined;
+    } catch (error) {
+      policyTrouble.message = error instanceof Error ? error.message : String(error);
+      log.error({ problem: policyTrouble.message }, "the policy directory does not load; the set in force stays");
+    }
+  }
+
+  const running = undo.use(
+    clockwork(log, [
+      { name: "publish", every: config.publishEvery, work: () => published.publish() },
+      { name: "fold refusals", every: 10_000, work: () => journaling.flush(false) },
+      { name: "settle outcomes", every: 1_000, work: () => outcomes.settle() },
+      { name: "watch policy", every: 5_000, work: reloadPolicy },
+    ]),
+  );
+  const serving: Broker = broker(brokerParts);
+  const server = undo.use(await listen({ broker: serving, listeners: config.listeners.map(listenerOf), metrics, log, clock, random, dev: parts.dev }));
+  log.info({ urls: server.urls, origin: config.origin, entries: db.head().size, vkey }, "signetd is ready");
+
+  const open = undo.move();
+  return {
+    urls: server.urls,
+    vkey,
+    reloadPolicy,
+    async [Symbol.asyncDispose]() {
+      await server[Symbol.asyncDispose]();
+      await running[Symbol.asyncDispose]();
+      await farewell(journaling, published, log);
+      await open.disposeAsync();
+    },
+  };
+}
+
+/** What the log says of itself, of what was remembered, and of the tables; all leaves once. */
+async function proved(db: Sqlite, log: Logger): Promise<Replayed> {
+  const verdict = await db.verify();
+  if (verdict.verdict === "damaged") throw new Fault("LOG_DAMAGED", `${verdict.message}. Restore the newest backup; nothing is signed on a damaged log.`);
+  await rememberedHolds(await db.remembered.read(), db);
+  const replayed = await readWholeLog(db, telling(log, "reading the log"));
+  await compareTables(replayed, db);
+  return replayed;
+}
+
+/** A new epoch begins, and what an earlier one left unfinished becomes visible. */
+async function announce(journaling: Journal, replayed: Replayed, vkey: string, { config, version }: DaemonParts): Promise<void> {
+  const dangerous = config.listeners.flatMap((one) => ("tcp" in one && one.dangerouslyAllowBearer ? [`bearer sessions on ${one.tcp}`] : []));
+  if (config.approvals === "one-person") dangerous.push("one person does what otherwise takes two");
+  await journaling.append(undefined, () => ({ type: "daemon.start", version, vkey, dangerous: dangerous.length > 0 ? dangerous : undefined }));
+  await reportUnfinished(replayed, journaling);
+}
+
+async function farewell(journaling: Journal, published: Publishing, log: Logger): Promise<void> {
+  try {
+    await journaling.flush(true);
+    await journaling.append(undefined, () => ({ type: "daemon.stop" }));
+    await published.publish();
+  } catch (error) {
+    log.error({ err: error }, "the log could not be closed in good order; the next start shows what is missing");
+  }
+}
+
+function openCustodies(config: Config, db: Sqlite, random: Random, undo: AsyncDisposableStack): ReadonlyMap<string, Custody> {
+  const means = { sealedKeys: db.sealedKeys, random, masterKey: config.masterKey, secret: config.secret };
+  return new Map(
+    config.custodies.map((one) => {
+      const kind = custodies.find(({ kind: name }) => name === one.kind);
+      if (!kind) throw new Error(`no custody of kind ${one.kind}`);
+      return [one.kind, undo.use(kind.open(one, means))] as const;
+    }),
+  );
+}
+
+function witnessesOf(config: Config): Witnesses | undefined {
+  return config.witnesses === undefined ? undefined : tlogWitnesses({ policy: parsePolicy(readText(config.witnesses)), fetch: guardedFetch });
+}
+
+type Issuer = Config["issuers"][number];
+const issuerOf = (one: Issuer): Parameters<typeof identity>[0]["issuers"][number] => ({
+  ...one,
+  maxLifetime: one.maxLifetime === undefined ? undefined : parseDuration(one.maxLifetime),
+  claims: one.claims as never, // names of fields are checked where the provider reads them
+});
+
+function listenerOf(one: Config["listeners"][number]): Listener {
+  if ("unix" in one) return { kind: "socket", path: one.unix, openLog: false, metrics: true };
+  const at = one.tcp.lastIndexOf(":");
+  return {
+    kind: "tcp",
+    host: one.tcp.slice(0, at).replace(/^\[(.*)\]$/, "$1"),
+    port: Number(one.tcp.slice(at + 1)),
+    tls: one.tls,
+    publicUrl: one.publicUrl?.replace(/\/+$/, ""),
+    openLog: one.openLog,
+    metrics: true,
+    dangerouslyAllowBearer: one.dangerouslyAllowBearer,
+  };
+}
+
+function checksOf(db: Sqlite, published: Publishing, policyTrouble: string | undefined, config: Config): readonly HealthCheck[] {
+  const { failing, size, lastCommit } = db.health();
+  const database: HealthCheck = failing
+    ? { name: "database", status: "fail", message: `cannot be written since ${new Date(failing.since).toISOString()}: ${failing.message}`, hint: "mend the disk; Signet notices by itself, nothing to restart" }
+    : { name: "database", status: "ok", message: `SQLite, ${String(size)} entries, last commit ${lastCommit.toFixed(1)} ms` };
+  const witnesses = published.answers().map((one): HealthCheck => {
+    if (one.result === "cosigned") return { name: `witness ${one.witness}`, status: "ok", message: `cosigned at ${new Date(one.time * 1000).toISOString()}` };
+    return { name: `witness ${one.witness}`, status: one.result === "silent" ? "warn" : "fail", message: one.message };
+  });
+  const policy: readonly HealthCheck[] = policyTrouble === undefined ? [] : [{ name: "policy files", status: "warn", message: policyTrouble, hint: "mend the file; the set in force stays until then" }];
+  const danger: readonly HealthCheck[] = config.approvals === "one-person" ? [{ name: "approvals", status: "warn", message: "one-person mode: nobody else looks at what makes keys sign" }] : [];
+  return [database, ...witnesses, ...policy, ...danger];
+}
+
+const telling =
+  (log: Logger, what: string) =>
+  (done: number, of: number): void => {
+    if (of > 50_000 && (done % 200_000 < 1024 || done === of)) log.info({ done, of }, what);
+  };

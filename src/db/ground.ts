@@ -1,0 +1,248 @@
+// Everything that stands on one connection: its head, its statements and what is kept in memory of it. After any error
+// of the database the whole ground is thrown away and a new one is read, so that nothing in memory can outlive a doubt.
+
+import type { DatabaseSync } from "node:sqlite";
+
+import { Fault } from "../model/errors.ts";
+import { maxLeafBytes, type Entry } from "../model/entry.ts";
+import type { Conflict, Facts, Head, Mark, Spend, Write } from "../ports/log.ts";
+import { equalBytes, hex, utf8 } from "../std/bytes.ts";
+import { sha256 } from "../std/digest.ts";
+import { canonicalJson, type Json } from "../std/json.ts";
+import { emptyFrontier, emptyRoot, encodeFrontier, leafHash, rootOf } from "../tlog/merkle.ts";
+import { closeQuietly, openDurable, settle } from "./connection.ts";
+import { migrate } from "./migrate.ts";
+import { bytesOf, type Nodes, openNodes, storedFrontier } from "./nodes.ts";
+import { openRecords, type RecordStore } from "./records.ts";
+import { openSessions, type Sessions } from "./sessions.ts";
+
+export interface Leaf {
+  /** Further leaves of the same Write, placed before this one. */
+  readonly alongside: readonly Omit<Leaf, "alongside">[];
+  readonly index: number;
+  readonly bytes: Uint8Array;
+  readonly hash: Uint8Array;
+  readonly entry: Entry;
+}
+
+export interface Attempted {
+  readonly request: string;
+  readonly answer?: Uint8Array;
+  readonly outcome?: number;
+}
+
+export interface Ground extends Disposable {
+  /** For statements of others; what they write goes through the writer. */
+  readonly db: DatabaseSync;
+  readonly nodes: Nodes;
+  readonly sessions: Sessions;
+  readonly records: RecordStore;
+  /** As committed. */
+  head(): Head;
+  leaf(index: number): Uint8Array | undefined;
+  /** From inclusive, to exclusive. */
+  leaves(from: number, to: number): readonly Uint8Array[];
+  blob(sha256: Uint8Array): Uint8Array | undefined;
+  attempt(id: Uint8Array): Attempted | undefined;
+
+  // Inside a transaction, in this order:
+  /** Which condition of the Write does not hold, among what is committed and what was added since. Changes nothing. */
+  conflict(write: Write): Conflict | undefined;
+  /** The leaf as it will be at the next index. Changes nothing; throws what `entry` throws, and Fault for an oversized leaf. */
+  draft(write: Write): Leaf;
+  add(write: Write, leaf: Leaf): void;
+  /** Moves the head over all leaves added. Throws HeadMoved where somebody else did so meanwhile. */
+  moveHead(): void;
+  /** The transaction is durable: what was added is committed. */
+  committed(): void;
+}
+
+/** Another writer moved the head: nothing of this transaction may stay. */
+export class HeadMoved extends Error {
+  override readonly name = "HeadMoved";
+}
+
+/** Throws SQLite's errors; Fault LOG_NOT_DURABLE or LOG_DAMAGED. */
+export function openGround(file: string, origin: string): Ground {
+  const db = openDurable(file);
+  try {
+    migrate(db);
+    db.prepare("INSERT OR IGNORE INTO head (id, origin, size, root, frontier) VALUES (1, ?, 0, ?, ?)").run(
+      origin,
+      emptyRoot,
+      encodeFrontier(emptyFrontier),
+    );
+    settle(db);
+    return groundOf(db, origin);
+  } catch (error) {
+    closeQuietly(db);
+    throw error;
+  }
+}
+
+function groundOf(db: DatabaseSync, origin: string): Ground {
+  const sql = statements(db);
+  const stored = sql.head.get() ?? {};
+  if (stored["origin"] !== origin) {
+    throw new Fault("LOG_DAMAGED", `the database holds the log ${String(stored["origin"])}, the configuration names ${origin}`);
+  }
+  const size = Number(stored["size"]);
+  const frontier = storedFrontier(size, bytesOf(stored["frontier"]));
+  let head: Head = { origin, size, root: bytesOf(stored["root"]) };
+  if (!equalBytes(rootOf(frontier), head.root)) throw new Fault("LOG_DAMAGED", "the stored root is not the root of the stored frontier");
+  const nodes = openNodes(db, frontier);
+  const sessions = openSessions(db);
+  const records = openRecords(db);
+
+  let added: Uint8Array[] = [];
+  let moved: Head = head;
+  const next = (): number => head.size + added.length;
+
+  return {
+    db,
+    nodes,
+    sessions,
+    records,
+    head: () => head,
+    leaf(index) {
+      const row = sql.leaf.get(index);
+      return row && index < head.size ? bytesOf(row["bytes"]) : undefined;
+    },
+    leaves: (from, to) => sql.leaves.all(from, to).map((row) => bytesOf(row["bytes"])),
+    blob(digest) {
+      const row = sql.blob.get(digest);
+      if (row === undefined) return undefined;
+      const bytes = bytesOf(row["bytes"]);
+      if (!equalBytes(sha256(bytes), digest)) throw new Fault("LOG_DAMAGED", `the side blob sha256:${hex(digest)} has other bytes`);
+      return bytes;
+    },
+    attempt(id) {
+      const row = sql.attempt.get(id);
+      if (row === undefined) return undefined;
+      const { request, answer, outcome } = row;
+      if (answer === null || outcome === null) return { request: String(request) };
+      return { request: String(request), answer: bytesOf(answer), outcome: Number(outcome) };
+    },
+
+    conflict: (write) => conflictOf(write),
+    draft(write) {
+      const alongside = (write.alongside ?? []).map((entry, i) => leafOf(next() + i, entry));
+      const index = next() + alongside.length;
+      const entry = write.entry({ index, ...usesAfter(write), ...(write.watch && { holds: holds(write.watch) }) });
+      return { alongside, ...leafOf(index, entry) };
+    },
+    add(write, leaf) {
+      for (const { index, bytes, hash } of [...leaf.alongside, leaf]) {
+        sql.addLeaf.run(index, bytes);
+        added.push(hash);
+      }
+      addState(write, leaf.index);
+    },
+    moveHead() {
+      const grown = nodes.grow(added);
+      moved = { origin, size: grown.size, root: rootOf(grown) };
+      const { changes } = sql.moveHead.run(moved.size, moved.root, encodeFrontier(grown), head.size, head.root);
+      if (changes !== 1) throw new HeadMoved("the head of the log was moved by another writer");
+    },
+    committed() {
+      head = moved;
+      added = [];
+    },
+    [Symbol.dispose]: () => { closeQuietly(db); },
+  };
+
+  function conflictOf(write: Write): Conflict | undefined {
+    return (
+      (write.spend && spendConflict(write.spend)) ??
+      (write.close && endedConflict(write.close.session)) ??
+      (write.token && endedConflict(write.token.session)) ??
+      (write.begin && sql.attempt.get(write.begin.id) !== undefined ? { conflict: "attempt" } : undefined) ??
+      markConflict(write.marks ?? []) ??
+      revisionConflict(write)
+    );
+  }
+
+  function endedConflict(id: string): Conflict | undefined {
+    const session = sessions.find(id);
+    if (session?.state === "OPEN") return undefined;
+    return { conflict: "session-ended", ...(session && { usesLeft: session.usesLeft }) };
+  }
+
+  function spendConflict({ session: id, uses, at, key, number, policy }: Spend): Conflict | undefined {
+    const session = sessions.find(id);
+    if (session?.state !== "OPEN" || session.expiresAt <= at) {
+      return { conflict: "session-ended", ...(session && { usesLeft: session.usesLeft }) };
+    }
+    const { usesLeft } = session;
+    const version = records.find("key", key)?.value.versions.find((one) => one.number === number);
+    if (version?.state !== "ACTIVE") return { conflict: "key-not-active", usesLeft };
+    const current = records.find("policy", "current")?.value.hash;
+    if (policy !== current || session.policy !== current) return { conflict: "policy-changed", usesLeft };
+    return uses > usesLeft ? { conflict: "session-spent", usesLeft } : undefined;
+  }
+
+  function markConflict(marks: readonly Mark[]): Conflict | undefined {
+    const taken = marks.find(({ id, kind }, i) => sql.mark.get(id, kind) !== undefined || marks.slice(0, i).some((one) => one.kind === kind && equalBytes(one.id, id)));
+    return taken && { conflict: "mark", mark: taken.kind };
+  }
+
+  function revisionConflict({ puts = [] }: Write): Conflict | undefined {
+    const stale = puts.find(({ kind, id, expects }) => (records.find(kind, id)?.revision ?? 0) !== expects);
+    return stale && { conflict: "revision", kind: stale.kind, id: stale.id };
+  }
+
+  /** Whether key and session are still what the intent found, changes earlier in this transaction included. */
+  function holds({ session, key, number }: NonNullable<Write["watch"]>): boolean {
+    const version = records.find("key", key)?.value.versions.find((one) => one.number === number);
+    return version?.state === "ACTIVE" && sessions.find(session)?.state !== "REVOKED";
+  }
+
+  function usesAfter({ spend, close }: Write): Pick<Facts, "uses"> {
+    const id = spend?.session ?? close?.session;
+    const session = id === undefined ? undefined : sessions.find(id);
+    return session ? { uses: { granted: session.usesGranted, left: session.usesLeft - (spend?.uses ?? 0) } } : {};
+  }
+
+  function addState(write: Write, index: number): void {
+    const { blobs, spend, marks, begin, finish, watch, puts, open, token, close, repolicy } = write;
+    for (const blob of blobs ?? []) sql.addBlob.run(sha256(blob), blob);
+    if (spend) sessions.spend(spend.session, spend.uses, spend.at, spend.policy);
+    for (const mark of marks ?? []) sql.addMark.run(mark.id, mark.kind, mark.expiresAt);
+    if (begin) sql.begin.run(begin.id, begin.request, begin.expiresAt);
+    if (finish && (!watch || holds(watch))) sql.finish.run(finish.answer, index, finish.id);
+    for (const put of puts ?? []) records.put(put, index);
+    if (open) {
+      sessions.open(open.session, index);
+      sessions.addToken(open.session.id, open.token);
+    }
+    if (token) sessions.addToken(token.session, token.token);
+    if (close) sessions.close(close.session, close.state);
+    for (const { session, policy } of repolicy ?? []) sessions.repolicy(session, policy);
+  }
+}
+
+function leafOf(index: number, entry: Entry): Omit<Leaf, "alongside"> {
+  // An Entry is plain JSON by its type; interfaces lack the index signature that would let the compiler see it.
+  const bytes = utf8(canonicalJson(entry as unknown as Json));
+  if (bytes.length > maxLeafBytes) {
+    throw new Fault("INTERNAL", `an entry of type ${entry.type} has ${String(bytes.length)} bytes, more than ${String(maxLeafBytes)}`, {
+      nothingHappened: true,
+    });
+  }
+  return { index, bytes, hash: leafHash(bytes), entry };
+}
+
+const statements = (db: DatabaseSync) => ({
+  head: db.prepare("SELECT origin, size, root, frontier FROM head WHERE id = 1"),
+  moveHead: db.prepare("UPDATE head SET size = ?, root = ?, frontier = ? WHERE id = 1 AND size = ? AND root = ?"),
+  leaf: db.prepare("SELECT bytes FROM leaf WHERE idx = ?"),
+  leaves: db.prepare("SELECT bytes FROM leaf WHERE idx >= ? AND idx < ? ORDER BY idx"),
+  addLeaf: db.prepare("INSERT INTO leaf (idx, bytes) VALUES (?, ?)"),
+  blob: db.prepare("SELECT bytes FROM blob WHERE sha256 = ?"),
+  addBlob: db.prepare("INSERT OR IGNORE INTO blob (sha256, bytes) VALUES (?, ?)"),
+  mark: db.prepare("SELECT 1 FROM mark WHERE id = ? AND kind = ?"),
+  addMark: db.prepare("INSERT INTO mark (id, kind, expires_at) VALUES (?, ?, ?)"),
+  attempt: db.prepare("SELECT request, answer, outcome FROM attempt WHERE id = ?"),
+  begin: db.prepare("INSERT INTO attempt (id, request, expires_at) VALUES (?, ?, ?)"),
+  finish: db.prepare("UPDATE attempt SET answer = ?, outcome = ? WHERE id = ?"),
+});

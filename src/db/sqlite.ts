@@ -1,0 +1,343 @@
+// The log and its state on SQLite: one directory, one daemon, `truth.sqlite` (what may never be lost), `views.sqlite`
+// (what can be made again), `log/` (the published tree), `remembered` (the last checkpoint published, outside the
+// database so that restoring an old database shows).
+
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+import type { Entry } from "../model/entry.ts";
+import { Fault } from "../model/errors.ts";
+import type { Appended, Conflict, EntryFilter, Head, Log, LogEntry, LogTree, Page, State, Write } from "../ports/log.ts";
+import type { SealedKeys } from "../ports/sealed-keys.ts";
+import { fromHex, utf8 } from "../std/bytes.ts";
+import type { Clock } from "../std/clock.ts";
+import type { Step } from "../std/steps.ts";
+import { proverFor, type Prover } from "../tlog/merkle.ts";
+import type { NoteSigner } from "../tlog/note.ts";
+import { formatReceipt } from "../tlog/proof.ts";
+import { Malformed } from "../tlog/text.ts";
+import { encodeBundle, parseTilePath, type Tile, tileWidth, widthAt } from "../tlog/tile.ts";
+import { openCheckpoints } from "./checkpoints.ts";
+import { type Ground, type Leaf, openGround } from "./ground.ts";
+import { lockDirectory } from "./lock.ts";
+import { bytesOf } from "./nodes.ts";
+import { disagreement, parseLeaf, project } from "./project.ts";
+import { openTree, readText, writeWhole } from "./tree.ts";
+import { type Verdict, verifyTruth } from "./verify.ts";
+import { openViews, type ViewsHealth } from "./views.ts";
+import type { FoundRow } from "./views-store.ts";
+import { openWriter, type Writer, type WriterHealth } from "./writer.ts";
+
+export interface SqliteParts {
+  /** Made where it is missing (mode 0750). On a local disk: SQLite's locks and WAL do not work on network file systems. */
+  readonly directory: string;
+  /** First line of every checkpoint; also the name of the signer's key. */
+  readonly origin: string;
+  readonly signer: NoteSigner;
+  readonly clock: Clock;
+  readonly step: Step;
+  /** Told of long work: leaves hashed of how many. */
+  readonly progress?: ((done: number, of: number) => void) | undefined;
+}
+
+/** The last checkpoint that this daemon published, in a small file outside the database. */
+export interface Remembered {
+  read(): Promise<string | undefined>;
+  /** Durable on return. */
+  write(checkpoint: string): Promise<void>;
+}
+
+export interface SqliteHealth extends WriterHealth {
+  readonly size: number;
+  readonly views: ViewsHealth;
+}
+
+export interface Sqlite extends Log, State {
+  readonly sealedKeys: SealedKeys;
+  readonly tree: LogTree;
+  readonly remembered: Remembered;
+  /** Hashes every leaf again. For before the first signature; other work goes on meanwhile. */
+  verify(): Promise<Verdict>;
+  /** Drops the views and makes them again from the leaves. */
+  rebuildViews(): Promise<void>;
+  /** Told each time the database was reopened after an error: writes that were in doubt are decided by the head. */
+  onReopened(listener: () => void): void;
+  /** Told after each durable commit: seconds that it took, leaves that it added. */
+  onCommitted(listener: (seconds: number, leaves: number) => void): void;
+  /** Open and unexpired sessions, of everybody. */
+  openSessions(at: number): number;
+  /** Root of an earlier size of this log. */
+  rootAt(size: number): Promise<Uint8Array>;
+  health(): SqliteHealth;
+}
+
+const purgeMilliseconds = 10_000;
+/** How long after its expiry something is remembered all the same: clocks of callers differ. */
+const graceMilliseconds = 60_000;
+const purgedTogether = 5000;
+const storeMilliseconds = 200;
+const maxPage = 1000;
+
+/**
+ * Throws Fault LOG_NOT_DURABLE where the directory is another daemon's, cannot be written, or gives no durability;
+ * LOG_DAMAGED where the database is of another log, of a newer version, or contradicts itself.
+ */
+export function openSqlite(parts: SqliteParts): Promise<Sqlite> {
+  return Promise.resolve().then(() => {
+    mkdirSync(parts.directory, { recursive: true, mode: 0o750 });
+    const lock = lockDirectory(parts.directory);
+    try {
+      return sqlite(parts, lock);
+    } catch (error) {
+      lock[Symbol.dispose]();
+      throw error instanceof Fault ? error : cannotOpen(parts.directory, error);
+    }
+  });
+}
+
+const cannotOpen = (directory: string, cause: unknown): Fault =>
+  new Fault("LOG_NOT_DURABLE", `the log in ${directory} cannot be opened for writing: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    nothingHappened: true,
+    cause,
+  });
+
+function sqlite({ directory, origin, signer, clock, step, progress }: SqliteParts, lock: Disposable): Sqlite {
+  const truth = join(directory, "truth.sqlite");
+  const writer = openWriter({ open: () => openGround(truth, origin), step, clock });
+  const checkpoints = openCheckpoints(signer);
+  const views = openViews({ truth, views: join(directory, "views.sqlite") });
+  const read = writer.ground;
+  /** As last known: also while the database is away. */
+  let head = read().head();
+  const proverOf = proverCache(read);
+
+  let closing: Promise<void> | undefined;
+  const stopStoring = storing();
+  const purging = setInterval(() => { purge(writer, clock()); }, purgeMilliseconds);
+  purging.unref();
+  views.grown(head.size);
+  writer.onCommitted(grew);
+  writer.onReopened(() => { grew(read()); });
+
+  const tree = openTree(
+    join(directory, "log"),
+    { rootAt: (size) => proverFor(size, read().nodes.read).root, size: () => head.size, tile: tileAt },
+    step,
+  );
+
+  return {
+    append: (write) => append(write),
+    head: () => head,
+    checkpoint: () => later(() => checkpoints.sign(head)),
+    checkpointAt: (size) => later(() => checkpoints.at(read(), size)),
+    leaf: (index) => later(() => read().leaf(index)),
+    blob: (name) => later(() => blobOf(read(), name)),
+    entries,
+    receipt: (index) => later(() => (index >= 0 && index < head.size ? receiptOf(head, index) : undefined)),
+    consistency: (from, to) => later(() => proverOf(to).consistency(from)),
+    tile: (path) => later(() => (path === "checkpoint" ? utf8(checkpoints.sign(head)) : tileAt(path))),
+    leaves,
+
+    record: (kind, id) => read().records.find(kind, id),
+    records: (kind) => read().records.all(kind),
+    session: (id) => later(() => read().sessions.find(id)),
+    sessionByToken: (token) => later(() => read().sessions.byToken(token)),
+    sessionByIdentityToken: (identityToken) => later(() => read().sessions.byIdentityToken(identityToken)),
+    sessions: (filter, page) => later(() => read().sessions.list(filter, bounded(page))),
+    openSessionsOf: (principal, grant, at) => later(() => read().sessions.countOpen(principal, grant, at)),
+    attempt: (id) => later(() => read().attempt(id)),
+
+    sealedKeys: sealedKeysOf(writer),
+    tree,
+    remembered: rememberedIn(join(directory, "remembered")),
+    verify: () => verifyTruth(read, progress ?? (() => undefined)),
+    rebuildViews: () => views.rebuild(head.size),
+    onReopened: (listener) => { writer.onReopened(listener); },
+    onCommitted(listener) {
+      let { size } = head;
+      writer.onCommitted((ground) => {
+        listener(writer.health().lastCommit / 1000, ground.head().size - size);
+        size = ground.head().size;
+      });
+    },
+    openSessions: (at) => read().sessions.countAllOpen(at),
+    rootAt: (size) => later(() => proverOf(size).root),
+    health: () => ({ ...writer.health(), size: head.size, views: views.health() }),
+    [Symbol.asyncDispose]: () => (closing ??= close()),
+  };
+
+  function append(write: Write): Promise<Appended | Conflict> {
+    return new Promise((resolve, reject) => {
+      let conflict: Conflict | undefined;
+      let leaf: Leaf | undefined;
+      writer.submit({
+        prepare(ground) {
+          conflict = ground.conflict(write);
+          if (conflict !== undefined) return undefined;
+          const drafted = ground.draft(write);
+          leaf = drafted;
+          return () => { ground.add(write, drafted); };
+        },
+        done(ground) {
+          if (conflict !== undefined) resolve(conflict);
+          else if (leaf !== undefined) resolve(appended(leaf, ground.head()));
+        },
+        failed: reject,
+      });
+    });
+  }
+
+  function appended({ index, bytes, hash, entry }: Leaf, at: Head): Appended {
+    return { index, leaf: bytes, hash, size: at.size, entry, receipt: () => receiptOf(at, index, bytes) };
+  }
+
+  function receiptOf(at: Head, index: number, leaf = read().leaf(index)): string {
+    if (leaf === undefined) throw new Fault("LOG_DAMAGED", `leaf ${String(index)} is missing`);
+    return formatReceipt({ extra: leaf, index, hashes: proverOf(at.size).inclusion(index), checkpoint: checkpoints.sign(at) });
+  }
+
+  function grew(ground: Ground): void {
+    head = ground.head();
+    views.grown(head.size);
+  }
+
+  function tileAt(path: string): Uint8Array | undefined {
+    const tile = parsedTile(path);
+    if (tile === undefined) return undefined;
+    const level = tile.kind === "entries" ? 0 : tile.level;
+    if (widthAt(head.size, level, tile.index) < tile.width) return undefined;
+    if (tile.kind === "hashes") return read().nodes.hashes(tile.level, tile.index, tile.width);
+    const first = tile.index * tileWidth;
+    return encodeBundle(read().leaves(first, first + tile.width));
+  }
+
+  async function entries(filter: EntryFilter, page: Page): Promise<{ entries: readonly LogEntry[]; more: boolean }> {
+    const { rows, more } = await views.find(filter, bounded(page), head.size);
+    const ground = read();
+    return { entries: rows.map((row) => entryOf(ground, row, filter)), more };
+  }
+
+  async function* leaves(from: number, to: number): AsyncGenerator<{ index: number; leaf: Uint8Array }> {
+    const end = Math.min(to, head.size);
+    for (let at = Math.max(from, 0); at < end; at += tileWidth) {
+      let index = at;
+      for (const leaf of read().leaves(at, Math.min(at + tileWidth, end))) yield { index: index++, leaf };
+      await later(() => undefined);
+    }
+  }
+
+  /** Signed checkpoints are stored soon, many in one commit. */
+  function storing(): () => void {
+    const timer = setInterval(() => {
+      if (checkpoints.unstored()) submitStore();
+    }, storeMilliseconds);
+    timer.unref();
+    return () => { clearInterval(timer); };
+  }
+
+  function submitStore(): void {
+    writer.submit({
+      prepare: (ground) => () => { checkpoints.store(ground); },
+      done: () => { checkpoints.stored(); },
+      failed: () => undefined, // they stay waiting
+    });
+  }
+
+  async function close(): Promise<void> {
+    clearInterval(purging);
+    stopStoring();
+    if (checkpoints.unstored()) submitStore();
+    await views[Symbol.asyncDispose]();
+    await writer[Symbol.asyncDispose]();
+    lock[Symbol.dispose]();
+  }
+}
+
+/** One prover for each checkpoint in use: receipts of one commit share the right edge. */
+function proverCache(read: () => Ground): (size: number) => Prover {
+  let newest: Prover | undefined;
+  return (size) => {
+    if (newest?.size === size) return newest;
+    const prover = proverFor(size, (level, index) => read().nodes.read(level, index));
+    if (newest === undefined || size > newest.size) newest = prover;
+    return prover;
+  };
+}
+
+function entryOf(ground: Ground, row: FoundRow, filter: EntryFilter): LogEntry {
+  const { index } = row;
+  const leaf = ground.leaf(index);
+  if (leaf === undefined) throw new Fault("LOG_DAMAGED", `the views know an entry ${String(index)}, the log does not`);
+  const found = project(leaf, (name) => (filter.digest === undefined ? undefined : blobOf(ground, name)));
+  const said = [disagreement(row, found.row)];
+  if (filter.digest !== undefined && !found.digests.includes(filter.digest)) said.push(`digest: the view says ${filter.digest}, the leaf does not`);
+  const message = said.filter((one) => one !== undefined).join("; ");
+  // The leaf was written from an Entry; one of a newer version is shown as it is.
+  const entry = parseLeaf(leaf) as unknown as Entry;
+  return { index, leaf, entry, ...(message !== "" && { disagreement: message }) };
+}
+
+function parsedTile(path: string): Tile | undefined {
+  try {
+    return parseTilePath(path);
+  } catch (error) {
+    if (error instanceof Malformed) return undefined;
+    throw error;
+  }
+}
+
+/** `sha256:<hex>` or the hex alone. */
+function blobOf(ground: Ground, name: string): Uint8Array | undefined {
+  const digest = name.replace(/^sha256:/, "");
+  return /^[0-9a-f]{64}$/.test(digest) ? ground.blob(fromHex(digest)) : undefined;
+}
+
+function sealedKeysOf(writer: Writer): SealedKeys {
+  return {
+    find: (key, number) =>
+      later(() => {
+        const row = writer.ground().db.prepare("SELECT sealed FROM sealed_key WHERE key = ? AND number = ?").get(key, number);
+        return row && bytesOf(row["sealed"]);
+      }),
+    keep: (key, number, sealed) =>
+      new Promise((resolve, reject) => {
+        let kept = false;
+        writer.submit({
+          prepare: ({ db }) => () => {
+            const insert = db.prepare("INSERT OR IGNORE INTO sealed_key (key, number, sealed) VALUES (?, ?, ?)");
+            kept = insert.run(key, number, sealed).changes === 1;
+          },
+          done: () => { resolve(kept); },
+          failed: reject,
+        });
+      }),
+  };
+}
+
+/** Forgets what has expired, some at a time. */
+function purge(writer: Writer, now: number): void {
+  const before = now - graceMilliseconds;
+  writer.submit({
+    prepare({ db }) {
+      const expired = (table: string): boolean => db.prepare(`SELECT 1 FROM ${table} WHERE expires_at < ? LIMIT 1`).get(before) !== undefined;
+      if (!expired("mark") && !expired("attempt")) return undefined;
+      return () => {
+        const some = `expires_at < ? ORDER BY expires_at LIMIT ${String(purgedTogether)}`;
+        db.prepare(`DELETE FROM mark WHERE (id, kind) IN (SELECT id, kind FROM mark WHERE ${some})`).run(before);
+        db.prepare(`DELETE FROM attempt WHERE seq IN (SELECT seq FROM attempt WHERE ${some})`).run(before);
+      };
+    },
+    done: () => undefined,
+    failed: () => undefined, // comes again
+  });
+}
+
+const rememberedIn = (file: string): Remembered => ({
+  read: () => readText(file),
+  write: (checkpoint) => writeWhole(file, utf8(checkpoint)),
+});
+
+const bounded = (page: Page): Page => ({ ...page, limit: Math.max(1, Math.min(page.limit, maxPage)) });
+
+/** What this dialect knows at once, others wait for: the port is asynchronous, and a throw becomes a rejection. */
+const later = <T>(work: () => T): Promise<T> => Promise.resolve().then(work);

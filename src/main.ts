@@ -1,0 +1,101 @@
+// signetd: the process. Arguments, signals, exit code; everything else is daemon.ts.
+
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import pino from "pino";
+import { ConfigError, configJsonSchema, readConfig, readPolicyFiles } from "./config.ts";
+import { startDaemon } from "./daemon.ts";
+import { errorTable, Fault } from "./model/errors.ts";
+import { loadPolicy, PolicyError } from "./policy/index.ts";
+import { systemClock, systemRandom } from "./std/clock.ts";
+import { noStep, type Step, steps } from "./std/steps.ts";
+
+const usage = `signetd: the signing broker's daemon
+
+  signetd --config signet.yaml           run
+  signetd --config signet.yaml --check   read configuration and policy, say what is wrong, exit
+  signetd --config-schema                JSON Schema of the configuration, for editors
+  signetd --version
+
+SIGHUP reads the policy directory again; SIGTERM and SIGINT finish what was accepted and stop.
+Exit codes: 0 stopped in good order, 2 usage or configuration, 9 not durable or busy, 13 the log is damaged, 1 anything else.
+`;
+
+const version = (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }).version; // ours
+
+async function main(args: readonly string[]): Promise<number> {
+  try {
+    return await run(args);
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+async function run(args: readonly string[]): Promise<number> {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      config: { type: "string" },
+      check: { type: "boolean" },
+      "config-schema": { type: "boolean" },
+      dev: { type: "boolean" },
+      version: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) return say(usage);
+  if (values.version) return say(`signetd ${version}\n`);
+  if (values["config-schema"]) return say(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
+  if (values.config === undefined) throw new ConfigError(["no configuration: signetd --config signet.yaml"]);
+
+  const config = readConfig(values.config, process.env);
+  const policy = loadPolicy(readPolicyFiles(config.policy));
+  if (values.check) return say(`${values.config}: ok · ${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass · policy ${policy.hash}\n`);
+
+  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  const daemon = await startDaemon({ config, log, clock: systemClock, random: systemRandom, step: stepOf(process.env), version, dev: values.dev ?? false });
+  process.on("SIGHUP", () => void daemon.reloadPolicy());
+  const signal = await stopSignal();
+  log.info({ signal }, "stopping: finishing what was accepted");
+  await daemon[Symbol.asyncDispose]();
+  log.info("stopped");
+  return 0;
+}
+
+function say(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+const stopSignal = (): Promise<string> =>
+  new Promise((resolve) => {
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => { resolve(signal); });
+  });
+
+/** For the crash tests: this process kills itself at the named step. Says so, so that nobody is surprised. */
+function stepOf(environment: NodeJS.ProcessEnv): Step {
+  const named = environment["SIGNET_DANGEROUSLY_DIE_AT"];
+  if (named === undefined) return noStep;
+  if (!steps.some((step) => step === named)) throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${steps.join(", ")}`]);
+  process.stderr.write(`signetd dies at ${named}, as SIGNET_DANGEROUSLY_DIE_AT says\n`);
+  return (step) => {
+    if (step === named) process.kill(process.pid, "SIGKILL");
+  };
+}
+
+function complain(error: unknown): number {
+  if (error instanceof ConfigError || error instanceof PolicyError) {
+    process.stderr.write(`signetd: the configuration does not load\n${error.message.replaceAll(/^/gm, "  ")}\n`);
+    return 2;
+  }
+  if (error instanceof Fault) {
+    const row = errorTable[error.code];
+    process.stderr.write(`signetd: error[${row.number}] ${row.title}\n  found  ${error.message}\n  next   ${row.explain}\n`);
+    return row.exit;
+  }
+  const wrongArguments = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+  process.stderr.write(wrongArguments ? `signetd: ${error.message}\n\n${usage}` : `signetd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return wrongArguments ? 2 : 1;
+}
+
+process.exitCode = await main(process.argv.slice(2));

@@ -1,0 +1,31 @@
+// Two-person actions: what waits for a second person, bound to the hash of exactly that action.
+
+import type { KeyState } from "./key.ts";
+import type { Role } from "./principal.ts";
+
+export type Action =
+  | { readonly kind: "key.state"; readonly key: string; readonly number: number; readonly to: KeyState; readonly reason: string }
+  | {
+      readonly kind: "operator.add";
+      readonly name: string;
+      readonly issuer: string;
+      readonly subject: string;
+      readonly roles: readonly Role[];
+    };
+
+export type PendingState = "PENDING" | "APPROVED" | "DENIED" | "EXPIRED" | "WITHDRAWN";
+
+export interface PendingAction {
+  /** `pa_…` */
+  readonly id: string;
+  readonly action: Action;
+  /** SHA-256 (hex) of the action's canonical JSON: what the approver approves. */
+  readonly hash: string;
+  /** principalKey of who asked. */
+  readonly requester: string;
+  readonly requesterName: string;
+  /** Milliseconds since the epoch. */
+  readonly requestedAt: number;
+  readonly expiresAt: number;
+  readonly state: Exclude<PendingState, "EXPIRED">;
+}

@@ -1,0 +1,55 @@
+// One HTTP request and the one answer it gets: what was read of it, and the headers that every answer carries.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { GraphQLFormattedError } from "graphql";
+import type { Listening } from "./listener.ts";
+
+export interface Exchange {
+  /** `rq_…` */
+  readonly id: string;
+  readonly listening: Listening;
+  /** Without the query. Attacker-controlled. */
+  readonly path: string;
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  /** For the DPoP-Nonce header, taken when the answer leaves. */
+  readonly nonce: () => string;
+  /** True once the daemon is stopping: the connection is closed after this answer. */
+  readonly last: () => boolean;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>> | undefined;
+}
+
+export const json = (status: number, value: unknown, headers?: Answer["headers"]): Answer => ({
+  status,
+  type: "application/json; charset=utf-8",
+  body: JSON.stringify(value),
+  headers,
+});
+
+export const text = (status: number, body: string): Answer => ({ status, type: "text/plain; charset=utf-8", body });
+
+/** An error in the form of a GraphQL response, so that a client reads only one form. */
+export const problem = (status: number, error: GraphQLFormattedError, headers?: Answer["headers"]): Answer =>
+  json(status, { errors: [error] }, headers);
+
+/** Once per exchange; a caller who has gone is not an error. */
+export function send({ id, request, response, nonce, last }: Exchange, answer: Answer): void {
+  if (response.headersSent || response.destroyed) return;
+  response.writeHead(answer.status, {
+    "Content-Type": answer.type,
+    "Content-Length": typeof answer.body === "string" ? Buffer.byteLength(answer.body) : answer.body.length,
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Request-Id": id,
+    "DPoP-Nonce": nonce(),
+    ...answer.headers,
+    ...(last() || !request.complete ? { Connection: "close" } : {}),
+  });
+  response.end(request.method === "HEAD" ? undefined : answer.body);
+}

@@ -1,0 +1,84 @@
+// What /metrics says (Prometheus text format). Every label is one of a list that we wrote: never a name, a path or an id
+// from a request, so that no caller can make the number of time series grow.
+
+import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Code } from "../model/errors.ts";
+import type { Metrics } from "../ports/metrics.ts";
+
+export const outcomes = ["ok", "refused", "unauthenticated", "invalid", "fault", "overloaded"] as const;
+/** How a GraphQL request ended, in the worst of its parts. */
+export type Outcome = (typeof outcomes)[number];
+
+/** What is read when somebody asks, rather than counted when it happens. */
+export interface Gauges {
+  /** Entries of the log. */
+  readonly logSize: () => number;
+  readonly openSessions: () => number | Promise<number>;
+}
+
+export interface ServerMetrics extends Metrics {
+  /** `operation` is the name of one of our own documents, or "other". */
+  answered(operation: string, outcome: Outcome, seconds: number): void;
+  /** Content type and text of /metrics. */
+  expose(): Promise<{ readonly type: string; readonly text: string }>;
+}
+
+export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry });
+
+  const requests = new Counter({ name: "signet_requests_total", help: "GraphQL requests by operation and outcome.", labelNames: ["operation", "outcome"], registers });
+  const durations = new Histogram({
+    name: "signet_request_duration_seconds",
+    help: "From the end of a GraphQL request to the end of its answer.",
+    labelNames: ["operation"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    registers,
+  });
+  const byCode = (name: string, help: string) => {
+    const counter = new Counter({ name, help, labelNames: ["code"], registers });
+    return (code: Code): void => {
+      counter.inc({ code });
+    };
+  };
+  const signatures = new Counter({ name: "signet_signatures_total", help: "Signatures released.", labelNames: ["custody", "algorithm", "form"], registers });
+  const commits = new Histogram({
+    name: "signet_log_commit_seconds",
+    help: "Durable commits of the log.",
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
+    registers,
+  });
+  const entries = new Counter({ name: "signet_log_entries_total", help: "Entries committed since the daemon started.", registers });
+  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      async collect() {
+        this.set(await read());
+      },
+    });
+  gauge("signet_log_size", "Entries of the log.", logSize);
+  gauge("signet_sessions_open", "Signing sessions that are open.", openSessions);
+
+  return {
+    refused: byCode("signet_refusals_total", "Refusals by code."),
+    faulted: byCode("signet_faults_total", "Faults by code."),
+    stranger: byCode("signet_strangers_total", "Refusals of callers whom no grant and no role names; not in the log."),
+    signed: (labels, count) => {
+      signatures.inc(labels, count);
+    },
+    committed(seconds, leaves) {
+      commits.observe(seconds);
+      entries.inc(leaves);
+    },
+    answered(operation, outcome, seconds) {
+      requests.inc({ operation, outcome });
+      durations.observe({ operation }, seconds);
+    },
+    async expose() {
+      return { type: registry.contentType, text: await registry.metrics() };
+    },
+  };
+}

@@ -1,0 +1,19 @@
+// Named steps of the signing cycle. In production a step does nothing; a test starts the real daemon with one step
+// named and the process kills itself there, so that "what if we die on this line" is a test and not an opinion.
+
+export const steps = [
+  "sign.before-intent",
+  "log.before-commit",
+  "log.after-commit",
+  "sign.after-intent",
+  "sign.after-custody",
+  "sign.after-outcome",
+  "open.after-commit",
+  "key.after-create-intent",
+  "key.after-create",
+  "publish.after-tiles",
+] as const;
+export type StepName = (typeof steps)[number];
+export type Step = (name: StepName) => void;
+
+export const noStep: Step = () => undefined;

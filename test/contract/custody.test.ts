@@ -1,0 +1,242 @@
+// The contract of src/ports/custody.ts, held against every kind in the registry. openssl judges, with the public key alone.
+
+import { createHash, createPublicKey, randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+
+import { custodies } from "../../src/custody/index.ts";
+import type { ToBeSigned } from "../../src/model/item.ts";
+import { hashOf, type KeyAlgorithm, type KeyVersion } from "../../src/model/key.ts";
+import type { Custody } from "../../src/ports/custody.ts";
+import { run } from "../support/command.ts";
+import { custodyFixtures } from "../support/custody.ts";
+
+const never = new AbortController().signal;
+const slowest = 60_000; // milliseconds; RSA-4096 keys take seconds on a busy machine
+
+test("every registered kind has its fixture and its page of documentation", () => {
+  expect(custodies.length).toBeGreaterThan(0);
+  for (const { kind } of custodies) {
+    expect(custodyFixtures[kind].kind).toBe(kind);
+    expect(existsSync(new URL(`../../docs/custody/${kind}.md`, import.meta.url)), `docs/custody/${kind}.md`).toBe(true);
+  }
+});
+
+describe.each(custodies.map(({ kind }) => custodyFixtures[kind]))("$kind", (fixture) => {
+  let custody: Custody;
+  let again: () => Custody;
+  let folder: string;
+  const keys = new Map<KeyAlgorithm, KeyVersion>();
+  const table: string[][] = [];
+
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "signet-custody-"));
+    ({ custody, again } = await fixture.open());
+    for (const algorithm of custody.algorithms) keys.set(algorithm, await created(custody, algorithm));
+  }, slowest);
+
+  afterAll(async () => {
+    await custody[Symbol.asyncDispose]();
+    await rm(folder, { recursive: true, force: true });
+    process.stdout.write(tableOf(["custody", "algorithm", "operation", "result"], table));
+  });
+
+  const keyOf = (algorithm: KeyAlgorithm): KeyVersion => {
+    const key = keys.get(algorithm);
+    if (key === undefined) throw new Error(`${fixture.kind} made no ${algorithm} key`);
+    return key;
+  };
+
+  /** openssl's verdict on `signature` over `file`. */
+  async function opensslAccepts(key: KeyVersion, file: Uint8Array, signature: Uint8Array): Promise<boolean> {
+    const name = randomBytes(8).toString("hex");
+    const path = (what: string): string => join(folder, `${name}.${what}`);
+    await writeFile(path("pem"), key.publicKey);
+    await writeFile(path("file"), file);
+    await writeFile(path("sig"), signature);
+    const hash = hashOf(key.algorithm);
+    const given =
+      hash === undefined
+        ? [
+            "pkeyutl",
+            "-verify",
+            "-pubin",
+            "-inkey",
+            path("pem"),
+            "-rawin",
+            "-in",
+            path("file"),
+            "-sigfile",
+            path("sig"),
+          ]
+        : ["dgst", `-${hash}`, "-verify", path("pem"), "-signature", path("sig"), path("file")];
+    return (await run("openssl", given)).status === 0;
+  }
+
+  // What runs is decided by what the kind says it holds; the rest shows in the table as not held.
+  describe.each(["EC_P256", "EC_P384", "ED25519", "RSA_3072", "RSA_4096"] as const)("%s", (algorithm) => {
+    const row = (operation: string, result: string): void => {
+      table.push([fixture.kind, algorithm, operation, result]);
+    };
+
+    test("openssl accepts a file signed in message form, and no other file", { timeout: slowest }, async ({ skip }) => {
+      if (!custody.algorithms.includes(algorithm)) {
+        row("sign message", "not held");
+        skip();
+      }
+      const file = randomBytes(5000);
+      const [signature = new Uint8Array()] = await custody.sign(keyOf(algorithm), [message(file)], never);
+      expect(await opensslAccepts(keyOf(algorithm), file, signature)).toBe(true);
+      expect(await opensslAccepts(keyOf(algorithm), randomBytes(5000), signature)).toBe(false);
+      row("sign message", "openssl accepts");
+    });
+
+    // A test of nothing but signatures over digests: Ed25519 makes none, which the next test sees.
+    const digestTest = "openssl accepts the same file signed by its digest: no hash of a hash";
+    if (algorithm !== "ED25519")
+      test(digestTest, { timeout: slowest }, async ({ skip }) => {
+        if (!custody.algorithms.includes(algorithm)) skip();
+        const file = randomBytes(5000);
+        const [signature = new Uint8Array()] = await custody.sign(keyOf(algorithm), [digestOf(file, algorithm)], never);
+        expect(await opensslAccepts(keyOf(algorithm), file, signature)).toBe(true);
+        expect(await opensslAccepts(keyOf(algorithm), randomBytes(5000), signature)).toBe(false);
+        row("sign digest", "openssl accepts");
+      });
+
+    test("a digest that does not fit the key is our own mistake: nothing is signed", async ({ skip }) => {
+      if (!custody.algorithms.includes(algorithm)) skip();
+      const takes = hashOf(algorithm);
+      const wrong: ToBeSigned[] = [
+        { form: "digest", hash: takes ?? "sha256", bytes: randomBytes(20) },
+        { form: "digest", hash: takes ?? "sha256", bytes: randomBytes(takes === "sha384" ? 32 : 48) },
+        {
+          form: "digest",
+          hash: takes === "sha384" ? "sha256" : "sha384",
+          bytes: randomBytes(takes === "sha384" ? 48 : 32),
+        },
+      ];
+      if (takes === undefined) wrong.push({ form: "digest", hash: "sha256", bytes: randomBytes(32) });
+      for (const item of wrong) {
+        const attempt = custody.sign(keyOf(algorithm), [message(randomBytes(10)), item], never);
+        await expect(attempt).rejects.toMatchObject({ code: "CUSTODY_DOWN", nothingHappened: true });
+      }
+      row(takes === undefined ? "sign digest" : "sign unfit digest", "refused");
+    });
+
+    test("a hundred signatures come back in the order asked", { timeout: slowest }, async ({ skip }) => {
+      if (!custody.algorithms.includes(algorithm)) skip();
+      const files = Array.from({ length: 100 }, (_, index) => Buffer.from(`file ${String(index)}`));
+      const digests =
+        algorithm === "EC_P256" || algorithm === "RSA_3072" ? [digestOf(Buffer.from("one"), algorithm)] : [];
+      const items = [...files.map(message), ...digests];
+      const signatures = await custody.sign(keyOf(algorithm), items, never);
+      expect(signatures).toHaveLength(items.length);
+      for (const index of [0, 1, 42, 98, 99]) {
+        expect(
+          await opensslAccepts(keyOf(algorithm), files[index] ?? Buffer.of(), signatures[index] ?? Buffer.of()),
+        ).toBe(true);
+      }
+      if (digests.length > 0) {
+        expect(await opensslAccepts(keyOf(algorithm), Buffer.from("one"), signatures[100] ?? Buffer.of())).toBe(true);
+      }
+      row("sign 100", "in order");
+    });
+
+    test("creating the same version again gives the same key, also after a restart", { timeout: slowest }, async ({
+      skip,
+    }) => {
+      if (!custody.algorithms.includes(algorithm) || custody.create === undefined) skip();
+      const before = keyOf(algorithm);
+      const reopened = again();
+      for (const one of [custody, reopened]) {
+        expect((await created(one, algorithm)).fingerprint).toBe(before.fingerprint);
+      }
+      const file = randomBytes(100);
+      const [signature = new Uint8Array()] = await reopened.sign(before, [message(file)], never);
+      expect(await opensslAccepts(before, file, signature)).toBe(true);
+      await reopened[Symbol.asyncDispose]();
+      row("create", "once and for all");
+    });
+  });
+
+  test("fifty calls at once each get their own signatures", { timeout: slowest }, async () => {
+    const algorithms = custody.algorithms;
+    const calls = Array.from({ length: 50 }, async (_, index) => {
+      const algorithm = algorithms[index % algorithms.length] ?? "EC_P256";
+      const file = Buffer.from(`call ${String(index)}`);
+      const digest = algorithm !== "ED25519" && index % 2 === 0;
+      const item = digest ? digestOf(file, algorithm) : message(file);
+      const [first, second] = await custody.sign(keyOf(algorithm), [item, message(Buffer.from("other"))], never);
+      return { algorithm, file, first, second };
+    });
+    for (const { algorithm, file, first, second } of (await Promise.all(calls)).slice(0, 20)) {
+      expect(await opensslAccepts(keyOf(algorithm), file, first ?? Buffer.of())).toBe(true);
+      expect(await opensslAccepts(keyOf(algorithm), Buffer.from("other"), second ?? Buffer.of())).toBe(true);
+    }
+    table.push([fixture.kind, "all", "50 calls at once", "each its own"]);
+  });
+
+  test("two that create the same version at once get one key", { timeout: slowest }, async ({ skip }) => {
+    if (custody.create === undefined) skip();
+    const [first, second] = await Promise.all([custody, again()].map((one) => created(one, "EC_P256", 2)));
+    expect(first?.fingerprint).toBe(second?.fingerprint);
+    expect(first?.fingerprint).not.toBe(keyOf("EC_P256").fingerprint);
+  });
+
+  test("a call that is over when it starts does nothing; one that runs out of time says so", async () => {
+    const slow = custody.algorithms.includes("RSA_4096") ? "RSA_4096" : (custody.algorithms[0] ?? "EC_P256");
+    const over = AbortSignal.abort();
+    const attempt = custody.sign(keyOf(slow), [message(Buffer.of(1))], over);
+    await expect(attempt).rejects.toMatchObject({ code: "CUSTODY_TIMEOUT", nothingHappened: true });
+
+    const controller = new AbortController();
+    const many = Array.from({ length: 100 }, () => message(Buffer.of(1)));
+    const running = custody.sign(keyOf(slow), many, controller.signal);
+    setTimeout(() => {
+      controller.abort();
+    }, 5);
+    await expect(running).rejects.toMatchObject({ code: "CUSTODY_TIMEOUT", nothingHappened: false });
+    const [signature] = await custody.sign(keyOf(slow), [message(Buffer.of(1))], never);
+    expect(signature).toBeDefined();
+  });
+
+  test("a key that the custody does not hold signs nothing", async () => {
+    const [algorithm = "EC_P256"] = custody.algorithms;
+    const missing: KeyVersion = { ...keyOf(algorithm), key: "nobody" };
+    const attempt = custody.sign(missing, [message(Buffer.of(1))], never);
+    await expect(attempt).rejects.toMatchObject({ code: "CUSTODY_DOWN", nothingHappened: true });
+  });
+});
+
+const message = (bytes: Uint8Array): ToBeSigned => ({ form: "message", bytes });
+
+function digestOf(file: Uint8Array, algorithm: KeyAlgorithm): ToBeSigned {
+  const hash = hashOf(algorithm) ?? "sha256";
+  return { form: "digest", hash, bytes: createHash(hash).update(file).digest() };
+}
+
+async function created(custody: Custody, algorithm: KeyAlgorithm, number = 1): Promise<KeyVersion> {
+  if (custody.create === undefined) throw new Error(`${custody.kind} makes no keys: its fixture must bring them`);
+  const name = algorithm.toLowerCase().replace("_", "-");
+  const version = { key: name, number, purpose: "BLOB", algorithm } as const;
+  const { publicKey, uri } = await custody.create(version, never);
+  const spki = createPublicKey(publicKey).export({ format: "der", type: "spki" });
+  const fingerprint = createHash("sha256").update(spki).digest("hex");
+  const createdAt = "2026-01-01T00:00:00.000Z";
+  return { ...version, state: "ACTIVE", custody: custody.kind, uri, publicKey, fingerprint, createdAt };
+}
+
+function tableOf(head: string[], rows: string[][]): string {
+  const all = [head, ...rows.toSorted((a, b) => a.join().localeCompare(b.join()))];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const line = (row: string[]): string =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return `\n${all.map(line).join("\n")}\n`;
+}

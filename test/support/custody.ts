@@ -1,0 +1,61 @@
+// A custody of every kind, opened as a test needs it: its own throw-away backend, nothing shared between two.
+
+import { randomBytes } from "node:crypto";
+
+import type { CustodyMeans, custodies } from "../../src/custody/index.ts";
+import { software } from "../../src/custody/software.ts";
+import type { Custody } from "../../src/ports/custody.ts";
+import type { SealedKeys } from "../../src/ports/sealed-keys.ts";
+import { systemRandom } from "../../src/std/clock.ts";
+import { Secret } from "../../src/std/secret.ts";
+
+export type CustodyKindName = (typeof custodies)[number]["kind"];
+
+export interface CustodyFixture {
+  readonly kind: CustodyKindName;
+  /** A fresh backend; `again` opens the same one once more, as a daemon does that starts again. */
+  open(): Promise<{ readonly custody: Custody; readonly again: () => Custody }>;
+}
+
+/** One row per kind: the contract fails for a registered kind that has none. */
+export const custodyFixtures: Readonly<Record<CustodyKindName, CustodyFixture>> = {
+  software: {
+    kind: "software",
+    open: () => {
+      const means = softwareMeans();
+      const again = () => software(means);
+      return Promise.resolve({ custody: again(), again });
+    },
+  },
+};
+
+export interface SoftwareMeans {
+  readonly sealedKeys: SealedKeysInMemory;
+  readonly masterKey: Secret;
+  readonly random: CustodyMeans["random"];
+}
+
+export const softwareMeans = (): SoftwareMeans => ({
+  sealedKeys: sealedKeysInMemory(),
+  masterKey: new Secret(randomBytes(32)),
+  random: systemRandom,
+});
+
+export interface SealedKeysInMemory extends SealedKeys {
+  /** By `name/number`: what an attacker who writes the database can change. */
+  readonly rows: Map<string, Uint8Array>;
+}
+
+export function sealedKeysInMemory(): SealedKeysInMemory {
+  const rows = new Map<string, Uint8Array>();
+  return {
+    rows,
+    find: (key, number) => Promise.resolve(rows.get(`${key}/${String(number)}`)),
+    keep: (key, number, sealed) => {
+      const id = `${key}/${String(number)}`;
+      if (rows.has(id)) return Promise.resolve(false);
+      rows.set(id, sealed);
+      return Promise.resolve(true);
+    },
+  };
+}
