@@ -67,10 +67,11 @@ function say(text: string): number {
   return 0;
 }
 
-const stopSignal = (): Promise<string> =>
-  new Promise((resolve) => {
+function stopSignal(): Promise<string> {
+  return new Promise((resolve) => {
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => { resolve(signal); });
   });
+}
 
 /** For the crash tests: this process kills itself at the named step. Says so, so that nobody is surprised. */
 function stepOf(environment: NodeJS.ProcessEnv): Step {

@@ -18,7 +18,7 @@ export async function reader(call: Call, action: string, parts: Parts): Promise<
   const asker = personWith(call, readers);
   const about = { request: call.request, action, by: principalOf(call.caller) };
   if (isRefusal(asker)) return parts.journal.refused(asker, about);
-  return parts.replay.once(asker.presented.proof) ? asker : parts.journal.refused(proofUsed, about);
+  return parts.replay.once(asker.presented.proof, call.request) ? asker : parts.journal.refused(proofUsed, about);
 }
 
 /** Anybody whom Signet knows at all: people and CI jobs with an open session. */
@@ -26,7 +26,7 @@ export async function acquaintance(call: Call, action: string, parts: Parts): Pr
   const { caller } = call;
   const known = caller.kind === "person" || caller.kind === "session";
   const refusal = known ? undefined : refuse("UNAUTHENTICATED", "this needs a session token", "signet login, or signet session open");
-  const used = parts.replay.once(caller.presented?.proof) ? undefined : proofUsed;
+  const used = parts.replay.once(caller.presented?.proof, call.request) ? undefined : proofUsed;
   const no = refusal ?? used;
   return no && parts.journal.refused(no, { request: call.request, action, by: principalOf(caller) });
 }

@@ -1,7 +1,7 @@
 // The broker: everything that Signet does, one function per use case. Whoever calls has been authenticated by
 // `authenticate` and nothing else; whoever is refused gets a Refusal as the answer; a Fault is thrown.
 
-import type { EntryFilter, Page, LogEntry } from "../ports/log.ts";
+import type { EntryFilter, ListedSession, Page, LogEntry } from "../ports/log.ts";
 import type { Refusal } from "../model/errors.ts";
 import type { Key, KeyAlgorithm, KeyState, KeyVersion, Purpose } from "../model/key.ts";
 import type { PendingAction, PendingState } from "../model/approval.ts";
@@ -92,7 +92,7 @@ export interface Broker {
   operators(call: Call): Answer<readonly Person[]>;
   pendingActions(call: Call, state: PendingState | undefined): Answer<readonly (PendingAction & { readonly stateNow: PendingState })[]>;
   session(call: Call, id: string): Answer<SigningSession | undefined>;
-  sessions(call: Call, filter: { readonly open?: boolean; readonly key?: string; readonly principal?: string }, page: Page): Answer<{ readonly sessions: readonly SigningSession[]; readonly more: boolean }>;
+  sessions(call: Call, filter: { readonly open?: boolean; readonly key?: string; readonly principal?: string }, page: Page): Answer<{ readonly sessions: readonly ListedSession[]; readonly more: boolean }>;
 
   /** Auditors; each read is itself an entry. */
   entries(call: Call, filter: EntryFilter, page: Page): Answer<{ readonly entries: readonly LogEntry[]; readonly more: boolean; readonly checkpoint: Checkpoint }>;

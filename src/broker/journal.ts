@@ -57,6 +57,8 @@ export interface JournalParts {
 const refusalsPerMinute = 10;
 const minute = 60_000;
 const inlineItems = 10;
+/** Characters of names in inline items: entries aim at 16 KiB, and a leaf cannot have more than 65,535 bytes. */
+const inlineNames = 4096;
 
 interface Folded {
   since: number;
@@ -135,12 +137,19 @@ function takesPlace(folds: Map<string, Folded>, principal: string, now: number, 
   return false;
 }
 
-/** Up to ten items stand in the entry; more go to a side blob that the entry names by its hash. */
+/** Up to ten small items stand in the entry; more go to a side blob that the entry names by its hash. */
 export function recordItems(items: readonly ItemRecord[]): {
   readonly items: readonly ItemRecord[] | { readonly blob: string; readonly count: number };
   readonly blobs: readonly Uint8Array[];
 } {
-  if (items.length <= inlineItems) return { items, blobs: [] };
+  if (items.length <= inlineItems && nameLength(items) <= inlineNames) return { items, blobs: [] };
   const bytes = utf8(canonicalJson(items as never)); // records are plain JSON; the interface lacks an index signature
   return { items: { blob: `sha256:${sha256Hex(bytes)}`, count: items.length }, blobs: [bytes] };
+}
+
+/** Each artifact counts its digest too. */
+function nameLength(items: readonly ItemRecord[]): number {
+  let length = 0;
+  for (const { artifacts } of items) for (const { name } of artifacts) length += (name?.length ?? 0) + 80;
+  return length;
 }

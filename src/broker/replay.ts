@@ -5,28 +5,34 @@ import type { Proof } from "../ports/identity.ts";
 import type { Clock } from "../std/clock.ts";
 
 export interface Replay {
-  /** True the first time. Without a proof (mTLS, bearer) there is nothing to replay. */
-  once(proof: Proof | undefined): boolean;
+  /** True for one request, however often that request asks. Without a proof (mTLS, bearer) there is nothing to replay. */
+  once(proof: Proof | undefined, request: string): boolean;
 }
 
 /** A full memory refuses: forgetting would let a proof pass twice. */
 const capacity = 500_000;
 
 export function replayMemory(clock: Clock): Replay {
-  const seen = new Map<string, number>();
+  const seen = new Map<string, Seen>();
   return {
-    once(proof) {
+    once(proof, request) {
       if (!proof) return true;
       const mark = Buffer.from(proof.mark).toString("latin1");
-      if (seen.has(mark)) return false;
+      const before = seen.get(mark);
+      if (before) return before.request === request;
       if (seen.size >= capacity) forget(seen, clock());
       if (seen.size >= capacity) return false;
-      seen.set(mark, proof.expiresAt);
+      seen.set(mark, { request, expiresAt: proof.expiresAt });
       return true;
     },
   };
 }
 
-function forget(seen: Map<string, number>, now: number): void {
-  for (const [mark, expiresAt] of seen) if (expiresAt <= now) seen.delete(mark);
+interface Seen {
+  readonly request: string;
+  readonly expiresAt: number;
+}
+
+function forget(seen: Map<string, Seen>, now: number): void {
+  for (const [mark, { expiresAt }] of seen) if (expiresAt <= now) seen.delete(mark);
 }

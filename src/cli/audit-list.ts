@@ -4,10 +4,9 @@
 import type { Entry, EntryFilter } from "../client/answers.ts";
 import type { Client } from "../client/connect.ts";
 import { base64, fromBase64 } from "../std/base64.ts";
-import { equalBytes } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
 import type { JsonObject } from "../std/json.ts";
-import { verifyReceipt } from "../tlog/proof.ts";
+import { parseReceipt, verifyReceipt } from "../tlog/proof.ts";
 import { codeNamed, exits, granted, proofBad, usage } from "./failure.ts";
 import { parseLeaf, resultOf, text, whatOf, whoOf } from "./leaf.ts";
 import type { Job } from "./run.ts";
@@ -15,6 +14,7 @@ import { connectedClient, type GlobalOptions, type Target } from "./server.ts";
 import { wholeNumber } from "./session.ts";
 import {
   continueFrom,
+  newestOf,
   rememberedFile,
   requireWitnesses,
   type Trust,
@@ -47,6 +47,8 @@ export interface Proved {
   readonly index: number;
   readonly leaf: Uint8Array;
   readonly entry: JsonObject;
+  /** What its proof leads to. */
+  readonly at: Verified;
   /** What the server's view said otherwise. */
   readonly disagreement: string | null;
 }
@@ -201,24 +203,22 @@ const askRaw = (
 
 async function ask(client: Client, question: Question, trust: Trust): Promise<Page> {
   const answer = granted(await askRaw(client, question), { done: "listed", asked: "entries of the log" });
-  const at = verified(answer.checkpoint.note, trust);
+  const entries = answer.nodes.map((node) => proved(node, trust));
+  const stated = verified(answer.checkpoint.note, trust);
+  const at = (await newestOf([stated, ...entries.map((one) => one.at)], client)) ?? stated;
   const more = question.last === undefined ? answer.pageInfo.hasNextPage : answer.pageInfo.hasPreviousPage;
   return {
-    entries: answer.nodes.map((node) => proved(node, at, trust)),
+    entries,
     at,
     said: answer.checkpoint.witnesses,
     more: more ? (answer.pageInfo.endCursor ?? undefined) : undefined,
   };
 }
 
-/** Throws a Failure (exit code 13) unless the leaf is in the log that the checkpoint speaks of. */
-export function proved(
-  node: Pick<Entry, "index" | "leaf" | "receipt" | "disagreement">,
-  at: Verified | undefined,
-  { vkey }: Trust,
-): Proved {
+/** Throws a Failure (exit code 13) unless the leaf is in the log. */
+export function proved(node: Pick<Entry, "index" | "leaf" | "receipt" | "disagreement">, trust: Trust): Proved {
   const leaf = fromBase64(node.leaf);
-  const verdict = verifyReceipt({ receipt: node.receipt, leaf, logs: [vkey] });
+  const verdict = verifyReceipt({ receipt: node.receipt, leaf, logs: [trust.vkey] });
   const wrong = (found: string) =>
     proofBad(
       `entry ${count(node.index)} is not proved to be in the log`,
@@ -227,15 +227,10 @@ export function proved(
     );
   if (verdict.verdict === "rejected") throw wrong(verdict.message);
   if (verdict.facts.index !== node.index) throw wrong(`its proof is that of entry ${count(verdict.facts.index)}`);
-  const { checkpoint } = verdict.facts;
-  if (at && (checkpoint.size !== at.checkpoint.size || !equalBytes(checkpoint.root, at.checkpoint.root))) {
-    throw wrong(
-      `its proof leads to checkpoint ${shortCheckpoint(checkpoint)}, not to ${shortCheckpoint(at.checkpoint)}`,
-    );
-  }
   const entry = parseLeaf(leaf);
   if (entry === undefined) throw wrong("the leaf is not an entry in JSON");
-  return { index: node.index, leaf, entry, disagreement: node.disagreement };
+  const at = verified(parseReceipt(node.receipt).checkpoint, trust);
+  return { index: node.index, leaf, entry, at, disagreement: node.disagreement };
 }
 
 const results = ["done", "withheld", "failed", "unknown", "refused"];

@@ -4,7 +4,6 @@ import { resolve } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 import { writeWhole } from "../client/files.ts";
-import { verifyReceipt } from "../tlog/proof.ts";
 import { type Proved, proved } from "./audit-list.ts";
 import { exits, Failure, granted, notFound, usage } from "./failure.ts";
 import { resultOf, text, whatOf, whoOf } from "./leaf.ts";
@@ -22,13 +21,11 @@ export async function show({ world, out, words, options }: Job<Options>): Promis
     const trust = await trustFor(world, out, options, client, target);
     const node = granted(await client.ask("AuditShow", { index }), { done: "shown", asked: `entry ${count(index)}` });
     if (node === null) throw notFound(`the log has no entry ${count(index)}`, "signet audit list shows the newest");
-    const one = proved(node, undefined, trust);
+    const one = proved(node, trust);
     if (out.format !== "table") out.one([], { index, ...one.entry });
     else for (const line of lines(one)) out.print(line);
     if (one.disagreement !== null) out.warn(`warning  the server's view said otherwise: ${one.disagreement}`);
-    const verdict = verifyReceipt({ receipt: node.receipt, leaf: one.leaf, logs: [trust.vkey] });
-    if (verdict.verdict === "in-log")
-      out.tell(`verified against checkpoint ${shortCheckpoint(verdict.facts.checkpoint)}`);
+    out.tell(`verified against checkpoint ${shortCheckpoint(one.at.checkpoint)}`);
     return exits.ok;
   } finally {
     client.close();
@@ -65,7 +62,7 @@ export async function receipt({ world, out, words, options }: Job<ReceiptOptions
         asked: `the receipt of entry ${count(index)}`,
       });
       if (node === null) throw notFound(`the log has no entry ${count(index)}`, "signet audit list shows the newest");
-      proved(node, undefined, trust);
+      proved(node, trust);
       if (!options.witnessed || isCosigned(node.receipt)) {
         if (options.out === undefined) out.print(node.receipt.replace(/\n$/, ""));
         else await writeWhole(resolve(world.cwd, options.out), node.receipt);

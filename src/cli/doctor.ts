@@ -21,8 +21,8 @@ export async function doctor(job: Job<GlobalOptions & { readonly failOn: string 
   if (options.failOn !== "warn" && options.failOn !== "fail")
     throw usage(`--fail-on ${JSON.stringify(options.failOn)} is none`, "warn or fail");
   const checks = await look(job);
-  out.list("checks", checks, [], (one) => one);
   if (out.format === "table") for (const check of checks) print(out, check);
+  else out.list("checks", checks, [], (one) => one);
   const failed = checks.some((one) => one.status === "fail");
   const warned = checks.some((one) => one.status === "warn");
   return failed ? exits.doctorFail : warned && options.failOn === "warn" ? exits.doctorWarn : exits.ok;

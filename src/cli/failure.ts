@@ -166,7 +166,7 @@ export function failureLines(text: FailureText, bold: (text: string) => string):
     text.requestId === undefined ? undefined : `request ${text.requestId}`,
   ].filter((part) => part !== undefined);
   return [
-    `${bold(text.number === undefined ? "error" : `error[${text.number}]`)} ${text.message}`,
+    `${bold(text.number === undefined ? "error:" : `error[${text.number}]`)} ${text.message}`,
     ...line("asked", text.asked),
     ...line("found", text.found),
     ...line("next", text.next),

@@ -74,6 +74,8 @@ export function whatOf(entry: JsonObject): string {
   if (typeof key === "string")
     return `key ${key}${typeof entry["version"] === "number" ? ` v${String(entry["version"])}` : ""}`;
   if (Array.isArray(keys)) return `${keys.length === 1 ? "key" : "keys"} ${keys.map(String).join(", ")}`;
+  if (typeof entry["grants"] === "number")
+    return `policy ${shortDigest(text(entry["policy"]) ?? "")} with ${String(entry["grants"])} grants`;
   return text(pending) ?? text(session) ?? "";
 }
 

@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 
 import type { Client } from "../client/connect.ts";
 import { readIfThere, writePrivate } from "../client/files.ts";
-import { fromBase64 } from "../std/base64.ts";
+import { base64, fromBase64 } from "../std/base64.ts";
 import { equalBytes } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { sha256Hex } from "../std/digest.ts";
@@ -116,6 +116,24 @@ export async function continueFrom(
   if (before === undefined || before.checkpoint.size < now.checkpoint.size) await writePrivate(path, now.note);
   if (before === undefined) return "first";
   return before.checkpoint.size === now.checkpoint.size ? "same" : "grown";
+}
+
+/**
+ * The newest of several checkpoints, each proved to be a past of it: entries of one answer may be proved against the
+ * heads of a log that grew meanwhile. Failure with exit code 13.
+ */
+export async function newestOf(all: readonly Verified[], client: Client): Promise<Verified | undefined> {
+  const bySize = all.toSorted((a, b) => b.checkpoint.size - a.checkpoint.size);
+  const [newest] = bySize;
+  if (newest === undefined) return undefined;
+  const proved = new Set<string>();
+  for (const { checkpoint } of bySize) {
+    const root = base64(checkpoint.root);
+    if (proved.has(`${String(checkpoint.size)} ${root}`)) continue;
+    await proveContinues(checkpoint, newest.checkpoint, client);
+    proved.add(`${String(checkpoint.size)} ${root}`);
+  }
+  return newest;
 }
 
 async function proveContinues(before: Checkpoint, now: Checkpoint, client: Client): Promise<void> {

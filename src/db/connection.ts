@@ -13,7 +13,9 @@ export function openDurable(file: string): DatabaseSync {
   const db = new DatabaseSync(file, { timeout: 2000 });
   try {
     db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON");
-    db.exec(`PRAGMA wal_autocheckpoint = ${String(checkpointPages)}; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY`);
+    db.exec(
+      `PRAGMA wal_autocheckpoint = ${String(checkpointPages)}; PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY`,
+    );
     inForce(db, "journal_mode", "wal");
     inForce(db, "synchronous", 2);
     return db;
@@ -26,9 +28,13 @@ export function openDurable(file: string): DatabaseSync {
 function inForce(db: DatabaseSync, pragma: string, expected: string | number): void {
   const found = Object.values(db.prepare(`PRAGMA ${pragma}`).get() ?? {})[0];
   if (found !== expected) {
-    throw new Fault("LOG_NOT_DURABLE", `PRAGMA ${pragma} is ${String(found)}, not ${String(expected)}: commits would not be durable here`, {
-      nothingHappened: true,
-    });
+    throw new Fault(
+      "LOG_NOT_DURABLE",
+      `PRAGMA ${pragma} is ${String(found)}, not ${String(expected)}: commits would not be durable here`,
+      {
+        nothingHappened: true,
+      },
+    );
   }
 }
 

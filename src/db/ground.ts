@@ -2,9 +2,8 @@
 // of the database the whole ground is thrown away and a new one is read, so that nothing in memory can outlive a doubt.
 
 import type { DatabaseSync } from "node:sqlite";
-
+import { type Entry, maxLeafBytes } from "../model/entry.ts";
 import { Fault } from "../model/errors.ts";
-import { maxLeafBytes, type Entry } from "../model/entry.ts";
 import type { Conflict, Facts, Head, Mark, Spend, Write } from "../ports/log.ts";
 import { equalBytes, hex, utf8 } from "../std/bytes.ts";
 import { sha256 } from "../std/digest.ts";
@@ -84,12 +83,16 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   const sql = statements(db);
   const stored = sql.head.get() ?? {};
   if (stored["origin"] !== origin) {
-    throw new Fault("LOG_DAMAGED", `the database holds the log ${String(stored["origin"])}, the configuration names ${origin}`);
+    throw new Fault(
+      "LOG_DAMAGED",
+      `the database holds the log ${String(stored["origin"])}, the configuration names ${origin}`,
+    );
   }
   const size = Number(stored["size"]);
   const frontier = storedFrontier(size, bytesOf(stored["frontier"]));
   let head: Head = { origin, size, root: bytesOf(stored["root"]) };
-  if (!equalBytes(rootOf(frontier), head.root)) throw new Fault("LOG_DAMAGED", "the stored root is not the root of the stored frontier");
+  if (!equalBytes(rootOf(frontier), head.root))
+    throw new Fault("LOG_DAMAGED", "the stored root is not the root of the stored frontier");
   const nodes = openNodes(db, frontier);
   const sessions = openSessions(db);
   const records = openRecords(db);
@@ -113,7 +116,8 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
       const row = sql.blob.get(digest);
       if (row === undefined) return undefined;
       const bytes = bytesOf(row["bytes"]);
-      if (!equalBytes(sha256(bytes), digest)) throw new Fault("LOG_DAMAGED", `the side blob sha256:${hex(digest)} has other bytes`);
+      if (!equalBytes(sha256(bytes), digest))
+        throw new Fault("LOG_DAMAGED", `the side blob sha256:${hex(digest)} has other bytes`);
       return bytes;
     },
     attempt(id) {
@@ -148,7 +152,9 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
       head = moved;
       added = [];
     },
-    [Symbol.dispose]: () => { closeQuietly(db); },
+    [Symbol.dispose]: () => {
+      closeQuietly(db);
+    },
   };
 
   function conflictOf(write: Write): Conflict | undefined {
@@ -182,7 +188,11 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   }
 
   function markConflict(marks: readonly Mark[]): Conflict | undefined {
-    const taken = marks.find(({ id, kind }, i) => sql.mark.get(id, kind) !== undefined || marks.slice(0, i).some((one) => one.kind === kind && equalBytes(one.id, id)));
+    const taken = marks.find(
+      ({ id, kind }, i) =>
+        sql.mark.get(id, kind) !== undefined ||
+        marks.slice(0, i).some((one) => one.kind === kind && equalBytes(one.id, id)),
+    );
     return taken && { conflict: "mark", mark: taken.kind };
   }
 
@@ -225,9 +235,13 @@ function leafOf(index: number, entry: Entry): Omit<Leaf, "alongside"> {
   // An Entry is plain JSON by its type; interfaces lack the index signature that would let the compiler see it.
   const bytes = utf8(canonicalJson(entry as unknown as Json));
   if (bytes.length > maxLeafBytes) {
-    throw new Fault("INTERNAL", `an entry of type ${entry.type} has ${String(bytes.length)} bytes, more than ${String(maxLeafBytes)}`, {
-      nothingHappened: true,
-    });
+    throw new Fault(
+      "INTERNAL",
+      `an entry of type ${entry.type} has ${String(bytes.length)} bytes, more than ${String(maxLeafBytes)}`,
+      {
+        nothingHappened: true,
+      },
+    );
   }
   return { index, bytes, hash: leafHash(bytes), entry };
 }

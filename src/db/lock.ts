@@ -16,10 +16,18 @@ export function lockDirectory(directory: string): Disposable {
   } catch (error) {
     db.close();
     if (!isBusy(error)) throw error;
-    throw new Fault("LOG_NOT_DURABLE", `another daemon works in ${directory}: stop it, or give this one its own directory`, {
-      nothingHappened: true,
-      cause: error,
-    });
+    throw new Fault(
+      "LOG_NOT_DURABLE",
+      `another daemon works in ${directory}: stop it, or give this one its own directory`,
+      {
+        nothingHappened: true,
+        cause: error,
+      },
+    );
   }
-  return { [Symbol.dispose]: () => { db.close(); } };
+  return {
+    [Symbol.dispose]: () => {
+      db.close();
+    },
+  };
 }

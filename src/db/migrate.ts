@@ -3,9 +3,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import type { DatabaseSync } from "node:sqlite";
-
-import { sha256Hex } from "../std/digest.ts";
 import { Fault } from "../model/errors.ts";
+import { sha256Hex } from "../std/digest.ts";
 
 interface Migration {
   readonly number: number;
@@ -31,7 +30,8 @@ function migrations(): readonly Migration[] {
   const names = readdirSync(folder).filter((name) => /^\d{4}_[a-z0-9-]+\.sql$/.test(name));
   return names.sort().map((name, i) => {
     const number = Number(name.slice(0, 4));
-    if (number !== i + 1) throw new Fault("INTERNAL", `migrations are numbered without gaps; ${name} is not number ${String(i + 1)}`);
+    if (number !== i + 1)
+      throw new Fault("INTERNAL", `migrations are numbered without gaps; ${name} is not number ${String(i + 1)}`);
     const sql = readFileSync(new URL(name, folder), "utf8");
     return { number, name, sql, checksum: sha256Hex(sql) };
   });
@@ -41,7 +41,10 @@ function check(row: Record<string, unknown>, known: readonly Migration[]): void 
   const [number, name] = [Number(row["number"]), String(row["name"])];
   const migration = known[number - 1];
   if (migration === undefined) {
-    throw new Fault("LOG_DAMAGED", `the database has migration ${name}, which this version does not know: it was written by a newer one`);
+    throw new Fault(
+      "LOG_DAMAGED",
+      `the database has migration ${name}, which this version does not know: it was written by a newer one`,
+    );
   }
   if (migration.checksum !== row["checksum"]) {
     throw new Fault("LOG_DAMAGED", `migration ${migration.name} was applied in another form: its checksum differs`);

@@ -4,12 +4,11 @@
 import type { DatabaseSync } from "node:sqlite";
 
 import { LRUCache } from "lru-cache";
-
+import { Fault } from "../model/errors.ts";
+import { equalBytes } from "../std/bytes.ts";
 import { append, decodeFrontier, type Frontier, type HashReader, leafHash, rootOf } from "../tlog/merkle.ts";
 import { hashLength } from "../tlog/text.ts";
 import { tileHeight, tileWidth } from "../tlog/tile.ts";
-import { Fault } from "../model/errors.ts";
-import { equalBytes } from "../std/bytes.ts";
 
 /** A tile's 256 hashes and the 254 nodes between them and its root (the root is the row above's). */
 const nodesPerTile = 2 * tileWidth - 2;
@@ -106,7 +105,10 @@ export function openNodes(db: DatabaseSync, stored: Frontier): Nodes {
       const level = Math.floor(Math.log2(stored.size - first));
       if (!equalBytes(hash, read(level, first / 2 ** level))) {
         const last = first + 2 ** level - 1;
-        throw new Fault("LOG_DAMAGED", `the leaves ${String(first)} to ${String(last)} do not hash to what the head says of them`);
+        throw new Fault(
+          "LOG_DAMAGED",
+          `the leaves ${String(first)} to ${String(last)} do not hash to what the head says of them`,
+        );
       }
       first += 2 ** level;
     }

@@ -87,7 +87,9 @@ function digestsOf(items: Json | undefined, blob: ReadBlob): readonly string[] {
 
 const artifactDigests = (item: unknown): unknown[] => {
   const artifacts = isJsonObject(item) ? item["artifacts"] : undefined;
-  return Array.isArray(artifacts) ? artifacts.map((one: unknown) => (isJsonObject(one) ? one["digest"] : undefined)) : [];
+  return Array.isArray(artifacts)
+    ? artifacts.map((one: unknown) => (isJsonObject(one) ? one["digest"] : undefined))
+    : [];
 };
 
 const names = (values: readonly unknown[]): readonly string[] => [

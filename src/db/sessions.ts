@@ -34,7 +34,9 @@ export function openSessions(db: DatabaseSync): Sessions {
   const tokens = new LRUCache<string, string>({ max: cachedSessions });
   const columns = "opened, state, uses_left, policy, json";
   const byId = db.prepare(`SELECT ${columns} FROM session WHERE id = ?`);
-  const byToken = db.prepare(`SELECT ${columns} FROM session WHERE opened = (SELECT opened FROM session_token WHERE token = ?)`);
+  const byToken = db.prepare(
+    `SELECT ${columns} FROM session WHERE opened = (SELECT opened FROM session_token WHERE token = ?)`,
+  );
   const byIdentity = db.prepare(`SELECT ${columns} FROM session WHERE identity_token = ? ORDER BY opened DESC LIMIT 1`);
   const openCount = db.prepare(
     "SELECT count(*) AS n FROM session WHERE principal = ? AND grant_name = ? AND state = 'OPEN' AND expires_at > ?",
@@ -78,7 +80,10 @@ export function openSessions(db: DatabaseSync): Sessions {
     list: (filter, page) => {
       const { where, values } = conditions(filter, page);
       const sql = `SELECT ${columns} FROM session WHERE ${where} ORDER BY opened ${page.backward ? "DESC" : "ASC"} LIMIT ?`;
-      return db.prepare(sql).all(...values, page.limit).map(sessionOf);
+      return db
+        .prepare(sql)
+        .all(...values, page.limit)
+        .map(sessionOf);
     },
     countAllOpen: (at) => Number(openCountOfAll.get(at)?.["n"] ?? 0),
     countOpen: (principal, grant, at) => Number(openCount.get(principal, grant, at)?.["n"] ?? 0),

@@ -2,17 +2,28 @@
 // (what can be made again), `log/` (the published tree), `remembered` (the last checkpoint published, outside the
 // database so that restoring an old database shows).
 
-import { mkdirSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { Entry } from "../model/entry.ts";
 import { Fault } from "../model/errors.ts";
-import type { Appended, Conflict, EntryFilter, Head, Log, LogEntry, LogTree, Page, State, Write } from "../ports/log.ts";
+import type {
+  Appended,
+  Conflict,
+  EntryFilter,
+  Head,
+  Log,
+  LogEntry,
+  LogTree,
+  Page,
+  State,
+  Write,
+} from "../ports/log.ts";
 import type { SealedKeys } from "../ports/sealed-keys.ts";
 import { fromHex, utf8 } from "../std/bytes.ts";
 import type { Clock } from "../std/clock.ts";
 import type { Step } from "../std/steps.ts";
-import { proverFor, type Prover } from "../tlog/merkle.ts";
+import { type Prover, proverFor } from "../tlog/merkle.ts";
 import type { NoteSigner } from "../tlog/note.ts";
 import { formatReceipt } from "../tlog/proof.ts";
 import { Malformed } from "../tlog/text.ts";
@@ -82,42 +93,49 @@ const maxPage = 1000;
  * Throws Fault LOG_NOT_DURABLE where the directory is another daemon's, cannot be written, or gives no durability;
  * LOG_DAMAGED where the database is of another log, of a newer version, or contradicts itself.
  */
-export function openSqlite(parts: SqliteParts): Promise<Sqlite> {
-  return Promise.resolve().then(() => {
-    mkdirSync(parts.directory, { recursive: true, mode: 0o750 });
-    const lock = lockDirectory(parts.directory);
-    try {
-      return sqlite(parts, lock);
-    } catch (error) {
-      lock[Symbol.dispose]();
-      throw error instanceof Fault ? error : cannotOpen(parts.directory, error);
-    }
-  });
+export async function openSqlite(parts: SqliteParts): Promise<Sqlite> {
+  let lock: Disposable | undefined;
+  try {
+    await mkdir(parts.directory, { recursive: true, mode: 0o750 });
+    lock = lockDirectory(parts.directory);
+    return sqlite(parts, lock);
+  } catch (error) {
+    lock?.[Symbol.dispose]();
+    throw error instanceof Fault ? error : cannotOpen(parts.directory, error);
+  }
 }
 
 const cannotOpen = (directory: string, cause: unknown): Fault =>
-  new Fault("LOG_NOT_DURABLE", `the log in ${directory} cannot be opened for writing: ${cause instanceof Error ? cause.message : String(cause)}`, {
-    nothingHappened: true,
-    cause,
-  });
+  new Fault(
+    "LOG_NOT_DURABLE",
+    `the log in ${directory} cannot be opened for writing: ${cause instanceof Error ? cause.message : String(cause)}`,
+    {
+      nothingHappened: true,
+      cause,
+    },
+  );
 
 function sqlite({ directory, origin, signer, clock, step, progress }: SqliteParts, lock: Disposable): Sqlite {
   const truth = join(directory, "truth.sqlite");
   const writer = openWriter({ open: () => openGround(truth, origin), step, clock });
   const checkpoints = openCheckpoints(signer);
   const views = openViews({ truth, views: join(directory, "views.sqlite") });
-  const read = writer.ground;
+  const read = (): Ground => writer.ground();
   /** As last known: also while the database is away. */
   let head = read().head();
   const proverOf = proverCache(read);
 
   let closing: Promise<void> | undefined;
   const stopStoring = storing();
-  const purging = setInterval(() => { purge(writer, clock()); }, purgeMilliseconds);
+  const purging = setInterval(() => {
+    purge(writer, clock());
+  }, purgeMilliseconds);
   purging.unref();
   views.grown(head.size);
   writer.onCommitted(grew);
-  writer.onReopened(() => { grew(read()); });
+  writer.onReopened(() => {
+    grew(read());
+  });
 
   const tree = openTree(
     join(directory, "log"),
@@ -152,7 +170,9 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     remembered: rememberedIn(join(directory, "remembered")),
     verify: () => verifyTruth(read, progress ?? (() => undefined)),
     rebuildViews: () => views.rebuild(head.size),
-    onReopened: (listener) => { writer.onReopened(listener); },
+    onReopened: (listener) => {
+      writer.onReopened(listener);
+    },
     onCommitted(listener) {
       let { size } = head;
       writer.onCommitted((ground) => {
@@ -176,7 +196,9 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
           if (conflict !== undefined) return undefined;
           const drafted = ground.draft(write);
           leaf = drafted;
-          return () => { ground.add(write, drafted); };
+          return () => {
+            ground.add(write, drafted);
+          };
         },
         done(ground) {
           if (conflict !== undefined) resolve(conflict);
@@ -193,7 +215,12 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
 
   function receiptOf(at: Head, index: number, leaf = read().leaf(index)): string {
     if (leaf === undefined) throw new Fault("LOG_DAMAGED", `leaf ${String(index)} is missing`);
-    return formatReceipt({ extra: leaf, index, hashes: proverOf(at.size).inclusion(index), checkpoint: checkpoints.sign(at) });
+    return formatReceipt({
+      extra: leaf,
+      index,
+      hashes: proverOf(at.size).inclusion(index),
+      checkpoint: checkpoints.sign(at),
+    });
   }
 
   function grew(ground: Ground): void {
@@ -232,13 +259,19 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
       if (checkpoints.unstored()) submitStore();
     }, storeMilliseconds);
     timer.unref();
-    return () => { clearInterval(timer); };
+    return () => {
+      clearInterval(timer);
+    };
   }
 
   function submitStore(): void {
     writer.submit({
-      prepare: (ground) => () => { checkpoints.store(ground); },
-      done: () => { checkpoints.stored(); },
+      prepare: (ground) => () => {
+        checkpoints.store(ground);
+      },
+      done: () => {
+        checkpoints.stored();
+      },
       failed: () => undefined, // they stay waiting
     });
   }
@@ -270,7 +303,8 @@ function entryOf(ground: Ground, row: FoundRow, filter: EntryFilter): LogEntry {
   if (leaf === undefined) throw new Fault("LOG_DAMAGED", `the views know an entry ${String(index)}, the log does not`);
   const found = project(leaf, (name) => (filter.digest === undefined ? undefined : blobOf(ground, name)));
   const said = [disagreement(row, found.row)];
-  if (filter.digest !== undefined && !found.digests.includes(filter.digest)) said.push(`digest: the view says ${filter.digest}, the leaf does not`);
+  if (filter.digest !== undefined && !found.digests.includes(filter.digest))
+    said.push(`digest: the view says ${filter.digest}, the leaf does not`);
   const message = said.filter((one) => one !== undefined).join("; ");
   // The leaf was written from an Entry; one of a newer version is shown as it is.
   const entry = parseLeaf(leaf) as unknown as Entry;
@@ -296,18 +330,25 @@ function sealedKeysOf(writer: Writer): SealedKeys {
   return {
     find: (key, number) =>
       later(() => {
-        const row = writer.ground().db.prepare("SELECT sealed FROM sealed_key WHERE key = ? AND number = ?").get(key, number);
+        const row = writer
+          .ground()
+          .db.prepare("SELECT sealed FROM sealed_key WHERE key = ? AND number = ?")
+          .get(key, number);
         return row && bytesOf(row["sealed"]);
       }),
     keep: (key, number, sealed) =>
       new Promise((resolve, reject) => {
         let kept = false;
         writer.submit({
-          prepare: ({ db }) => () => {
-            const insert = db.prepare("INSERT OR IGNORE INTO sealed_key (key, number, sealed) VALUES (?, ?, ?)");
-            kept = insert.run(key, number, sealed).changes === 1;
+          prepare:
+            ({ db }) =>
+            () => {
+              const insert = db.prepare("INSERT OR IGNORE INTO sealed_key (key, number, sealed) VALUES (?, ?, ?)");
+              kept = insert.run(key, number, sealed).changes === 1;
+            },
+          done: () => {
+            resolve(kept);
           },
-          done: () => { resolve(kept); },
           failed: reject,
         });
       }),
@@ -319,7 +360,8 @@ function purge(writer: Writer, now: number): void {
   const before = now - graceMilliseconds;
   writer.submit({
     prepare({ db }) {
-      const expired = (table: string): boolean => db.prepare(`SELECT 1 FROM ${table} WHERE expires_at < ? LIMIT 1`).get(before) !== undefined;
+      const expired = (table: string): boolean =>
+        db.prepare(`SELECT 1 FROM ${table} WHERE expires_at < ? LIMIT 1`).get(before) !== undefined;
       if (!expired("mark") && !expired("attempt")) return undefined;
       return () => {
         const some = `expires_at < ? ORDER BY expires_at LIMIT ${String(purgedTogether)}`;

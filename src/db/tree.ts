@@ -43,7 +43,10 @@ export function openTree(directory: string, source: TreeSource, step: Step): Log
     const checkpoint = checked(text);
     published ??= await onDisk(directory);
     if (published.size > source.size()) {
-      throw new Fault("LOG_DAMAGED", `${directory} was published with ${String(published.size)} entries, the log has ${String(source.size())}: it was rolled back`);
+      throw new Fault(
+        "LOG_DAMAGED",
+        `${directory} was published with ${String(published.size)} entries, the log has ${String(source.size())}: it was rolled back`,
+      );
     }
     if (checkpoint.size < published.size || text === published.text) return;
     await writeTiles(published.size, checkpoint.size);
@@ -56,7 +59,10 @@ export function openTree(directory: string, source: TreeSource, step: Step): Log
   function checked(text: string): Checkpoint {
     const checkpoint = parseCheckpoint(parseNote(text).body);
     if (checkpoint.size > source.size() || !equalBytes(source.rootAt(checkpoint.size), checkpoint.root)) {
-      throw new Fault("LOG_DAMAGED", `the checkpoint of ${String(checkpoint.size)} entries is not of this log's history`);
+      throw new Fault(
+        "LOG_DAMAGED",
+        `the checkpoint of ${String(checkpoint.size)} entries is not of this log's history`,
+      );
     }
     return checkpoint;
   }

@@ -7,8 +7,8 @@ import { equalBytes } from "../std/bytes.ts";
 import { append, emptyFrontier, type Frontier, leafHash, rootOf } from "../tlog/merkle.ts";
 import { hashLength } from "../tlog/text.ts";
 import { tileWidth } from "../tlog/tile.ts";
-import { bytesOf, storedFrontier } from "./nodes.ts";
 import type { Ground } from "./ground.ts";
+import { bytesOf, storedFrontier } from "./nodes.ts";
 
 export type Verdict =
   | { readonly verdict: "sound"; readonly size: number; readonly root: Uint8Array }
@@ -19,7 +19,10 @@ export type Verdict =
 const chunk = 1024;
 
 /** Throws SQLite's errors. `progress` is told how many leaves of how many are done. */
-export async function verifyTruth(ground: () => Ground, progress: (done: number, of: number) => void): Promise<Verdict> {
+export async function verifyTruth(
+  ground: () => Ground,
+  progress: (done: number, of: number) => void,
+): Promise<Verdict> {
   const { size, root } = ground().head();
   const stored = storedAt(ground(), size);
   let frontier: Frontier = emptyFrontier;
@@ -37,7 +40,8 @@ export async function verifyTruth(ground: () => Ground, progress: (done: number,
   return equalBytes(rootOf(frontier), root) ? { verdict: "sound", size, root } : narrowed(frontier, stored);
 }
 
-const hashesOf = (ground: Ground, from: number, to: number): readonly Uint8Array[] => ground.leaves(from, to).map(leafHash);
+const hashesOf = (ground: Ground, from: number, to: number): readonly Uint8Array[] =>
+  ground.leaves(from, to).map(leafHash);
 
 function storedAt(ground: Ground, size: number): Frontier | undefined {
   const row = ground.db.prepare("SELECT size, frontier FROM head").get();

@@ -3,10 +3,9 @@
 
 import { rmSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-
-import { sha256 } from "../std/digest.ts";
-import { equalBytes } from "../std/bytes.ts";
 import type { EntryFilter, Page } from "../ports/log.ts";
+import { equalBytes } from "../std/bytes.ts";
+import { sha256 } from "../std/digest.ts";
 import { project, type ReadBlob, type Row } from "./project.ts";
 
 export interface FoundRow extends Row {
@@ -115,7 +114,9 @@ function storeOf(db: DatabaseSync): ViewStore {
       const first = size();
       db.exec("BEGIN");
       try {
-        leaves.forEach((leaf, i) => { index(leaf, first + i, blob); });
+        leaves.forEach((leaf, i) => {
+          index(leaf, first + i, blob);
+        });
         advance.run(first + leaves.length, sha256(last));
         db.exec("COMMIT");
       } catch (error) {
@@ -125,14 +126,22 @@ function storeOf(db: DatabaseSync): ViewStore {
     },
     find(filter, page) {
       const { sql, values } = question(filter, page, db);
-      const rows = db.prepare(sql).all(...values).map(rowOf);
+      const rows = db
+        .prepare(sql)
+        .all(...values)
+        .map(rowOf);
       return { rows: rows.slice(0, page.limit), more: rows.length > page.limit };
     },
-    [Symbol.dispose]: () => { db.close(); },
+    [Symbol.dispose]: () => {
+      db.close();
+    },
   };
 }
 
-type Bound = { readonly sql: string; readonly values: readonly SQLInputValue[] };
+interface Bound {
+  readonly sql: string;
+  readonly values: readonly SQLInputValue[];
+}
 
 /**
  * One arm for each value of the most telling condition, each walking its own index in leaf order and stopping at the
@@ -182,14 +191,26 @@ function armsOf(filter: EntryFilter): readonly Arm[] {
 }
 
 /** Unary plus keeps SQLite from choosing these indexes instead of the arm's. */
-function plainConditions({ session, principal, keys = [], code, types = [], result, from, to }: EntryFilter): readonly Bound[] {
+function plainConditions({
+  session,
+  principal,
+  keys = [],
+  code,
+  types = [],
+  result,
+  from,
+  to,
+}: EntryFilter): readonly Bound[] {
   const among = (count: number): string => Array.from({ length: count }, () => "?").join(", ");
   const all: (Bound | undefined)[] = [
     session === undefined ? undefined : { sql: "+e.session = ?", values: [session] },
     principal === undefined ? undefined : { sql: "+e.principal = ?", values: [principal] },
     keys.length === 0
       ? undefined
-      : { sql: `EXISTS (SELECT 1 FROM entry_key k WHERE k.key IN (${among(keys.length)}) AND k.idx = e.idx)`, values: keys },
+      : {
+          sql: `EXISTS (SELECT 1 FROM entry_key k WHERE k.key IN (${among(keys.length)}) AND k.idx = e.idx)`,
+          values: keys,
+        },
     code === undefined ? undefined : { sql: "+e.code = ?", values: [code] },
     types.length === 0 ? undefined : { sql: `+e.type IN (${among(types.length)})`, values: types },
     result === undefined ? undefined : { sql: "+e.result = ?", values: [result] },
@@ -203,7 +224,8 @@ function plainConditions({ session, principal, keys = [], code, types = [], resu
 function spanOf(filter: EntryFilter, page: Page, db: DatabaseSync): readonly Bound[] {
   const column = hasTable(filter) ? "d.idx" : "e.idx";
   const bounds: Bound[] = [];
-  if (page.after !== undefined) bounds.push({ sql: page.backward ? `${column} < ?` : `${column} > ?`, values: [page.after] });
+  if (page.after !== undefined)
+    bounds.push({ sql: page.backward ? `${column} < ?` : `${column} > ?`, values: [page.after] });
   if (filter.from === undefined && filter.to === undefined) return bounds;
   const row = db
     .prepare("SELECT min(block) AS first, max(block) AS last FROM span WHERE latest >= ? AND earliest < ?")

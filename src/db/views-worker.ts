@@ -4,10 +4,9 @@
 import { setPriority } from "node:os";
 import { DatabaseSync } from "node:sqlite";
 import { parentPort, workerData } from "node:worker_threads";
-
+import type { EntryFilter, Page } from "../ports/log.ts";
 import { equalBytes, fromHex } from "../std/bytes.ts";
 import { sha256 } from "../std/digest.ts";
-import type { EntryFilter, Page } from "../ports/log.ts";
 import { bytesOf } from "./nodes.ts";
 import { deleteViews, type Found, openViewStore, type ViewStore } from "./views-store.ts";
 
@@ -18,7 +17,13 @@ export interface WorkerFiles {
 
 export type ToWorker =
   | { readonly ask: "follow"; readonly size: number }
-  | { readonly ask: "find"; readonly id: number; readonly filter: EntryFilter; readonly page: Page; readonly size: number }
+  | {
+      readonly ask: "find";
+      readonly id: number;
+      readonly filter: EntryFilter;
+      readonly page: Page;
+      readonly size: number;
+    }
   | { readonly ask: "rebuild"; readonly id: number; readonly size: number }
   /** Ends all use of the truth's file. */
   | { readonly ask: "stop" };
@@ -67,7 +72,7 @@ parentPort?.on("message", (message: ToWorker) => {
 /** On Linux a priority belongs to a thread: indexing takes what signing leaves over. */
 function yieldToSigning(): void {
   try {
-    setPriority(0, 10);
+    setPriority(0, 5);
   } catch {
     // A matter of speed alone.
   }

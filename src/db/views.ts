@@ -24,10 +24,16 @@ export interface Views extends AsyncDisposable {
   health(): ViewsHealth;
 }
 
-type Waiting = { readonly resolve: (found: Found) => void; readonly reject: (error: unknown) => void };
+interface Waiting {
+  readonly resolve: (found: Found) => void;
+  readonly reject: (error: unknown) => void;
+}
 
 /** Beside the compiled code the worker is compiled too. */
-const workerFile = new URL(import.meta.url.endsWith(".ts") ? "./views-worker.ts" : "./views-worker.js", import.meta.url);
+const workerFile = new URL(
+  import.meta.url.endsWith(".ts") ? "./views-worker.ts" : "./views-worker.js",
+  import.meta.url,
+);
 const followMilliseconds = 100;
 const restartMilliseconds = 1000;
 const nothing: Found = { rows: [], more: false };
@@ -56,7 +62,11 @@ export function openViews(files: WorkerFiles): Views {
       clearTimeout(follow);
       const last = worker;
       if (last === undefined) return;
-      const gone = new Promise<void>((resolve) => last.once("exit", () => { resolve(); }));
+      const gone = new Promise<void>((resolve) =>
+        last.once("exit", () => {
+          resolve();
+        }),
+      );
       last.ref();
       tell({ ask: "stop" });
       await gone;
@@ -68,7 +78,9 @@ export function openViews(files: WorkerFiles): Views {
     worker = started;
     started.unref();
     started.on("message", heard);
-    started.on("error", (error) => { failing = error instanceof Error ? error.message : String(error); });
+    started.on("error", (error) => {
+      failing = error instanceof Error ? error.message : String(error);
+    });
     started.on("exit", () => {
       worker = undefined;
       failAll(failing ?? "the views are closed");
@@ -108,16 +120,23 @@ export function openViews(files: WorkerFiles): Views {
         [indexed, failing] = [message.size, undefined];
         return;
       case "found":
-        settle(message.id, (one) => { one.resolve(message.found); });
+        settle(message.id, (one) => {
+          one.resolve(message.found);
+        });
         return;
       case "rebuilt":
-        settle(message.id, (one) => { one.resolve(nothing); });
+        settle(message.id, (one) => {
+          one.resolve(nothing);
+        });
         return;
       case "failed":
         if (message.id === undefined) {
           failing = message.message;
           if (!closing) followSoon(restartMilliseconds);
-        } else settle(message.id, (one) => { one.reject(new Fault("INTERNAL", `the views cannot be asked: ${message.message}`)); });
+        } else
+          settle(message.id, (one) => {
+            one.reject(new Fault("INTERNAL", `the views cannot be asked: ${message.message}`));
+          });
         return;
     }
   }

@@ -74,8 +74,12 @@ export function openWriter({ open, step, clock }: WriterParts): Writer {
       }
     },
     ground: usable,
-    onReopened: (listener) => { reopened.push(listener); },
-    onCommitted: (listener) => { committed.push(listener); },
+    onReopened: (listener) => {
+      reopened.push(listener);
+    },
+    onCommitted: (listener) => {
+      committed.push(listener);
+    },
     health: () => ({ ...(failing && { failing }), waiting: waiting.length, commits, lastCommit }),
     [Symbol.asyncDispose]: () => {
       while (waiting.length > 0) commitWaiting();
@@ -200,4 +204,8 @@ const overloaded = (): Fault =>
 const notDurable = (error: unknown, nothingHappened: boolean): Fault =>
   error instanceof Fault && error.code !== "INTERNAL"
     ? error
-    : new Fault("LOG_NOT_DURABLE", `the log cannot be written: ${messageOf(error)}`, { nothingHappened, retryAfter: 1, cause: error });
+    : new Fault("LOG_NOT_DURABLE", `the log cannot be written: ${messageOf(error)}`, {
+        nothingHappened,
+        retryAfter: 1,
+        cause: error,
+      });

@@ -100,7 +100,10 @@ export interface Facts {
 }
 
 export type Conflict =
-  | { readonly conflict: "session-ended" | "session-spent" | "key-not-active" | "policy-changed"; readonly usesLeft?: number }
+  | {
+      readonly conflict: "session-ended" | "session-spent" | "key-not-active" | "policy-changed";
+      readonly usesLeft?: number;
+    }
   | { readonly conflict: "mark"; readonly mark: Mark["kind"] }
   | { readonly conflict: "attempt" }
   | { readonly conflict: "revision"; readonly kind: RecordKind; readonly id: string };
@@ -206,5 +209,7 @@ export interface State {
   /** Newest first when `backward`; `page.after` is the `entry` of the last one seen. */
   sessions(filter: SessionFilter, page: Page): Promise<readonly ListedSession[]>;
   openSessionsOf(principal: string, grant: string, at: number): Promise<number>;
-  attempt(id: Uint8Array): Promise<{ readonly request: string; readonly answer?: Uint8Array; readonly outcome?: number } | undefined>;
+  attempt(
+    id: Uint8Array,
+  ): Promise<{ readonly request: string; readonly answer?: Uint8Array; readonly outcome?: number } | undefined>;
 }

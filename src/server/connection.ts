@@ -17,7 +17,13 @@ export const cursorOf = (kind: Kind, place: number): string => base64url(utf8(`$
 function placeOf(kind: Kind, cursor: string): number {
   const place = Number(/^(?:entry|session):(0|[1-9][0-9]{0,15})$/.exec(textOf(cursor))?.[1]);
   if (!textOf(cursor).startsWith(`${kind}:`) || !Number.isSafeInteger(place)) {
-    throw new Refused(refuse("INPUT_INVALID", `this is no cursor of a page of ${kind === "entry" ? "entries" : "sessions"}`, "Give back the endCursor or startCursor of an earlier page."));
+    throw new Refused(
+      refuse(
+        "INPUT_INVALID",
+        `this is no cursor of a page of ${kind === "entry" ? "entries" : "sessions"}`,
+        "Give back the endCursor or startCursor of an earlier page.",
+      ),
+    );
   }
   return place;
 }
@@ -31,7 +37,11 @@ function textOf(cursor: string): string {
 }
 
 export function forwardPage(kind: Kind, first: Maybe<number>, after: Maybe<string>): Page {
-  return { limit: pageSize(first), backward: kind === "session", after: after == null ? undefined : placeOf(kind, after) };
+  return {
+    limit: pageSize(first),
+    backward: kind === "session",
+    after: after == null ? undefined : placeOf(kind, after),
+  };
 }
 
 export interface EntryPage {
@@ -46,7 +56,9 @@ export function entryPage({ first, after, last, before }: EntryPage): Page {
   const forward = first != null || after != null;
   const backward = last != null || before != null;
   if (forward && backward) {
-    throw new Refused(refuse("INPUT_INVALID", "a page goes forward (first, after) or backward (last, before), not both"));
+    throw new Refused(
+      refuse("INPUT_INVALID", "a page goes forward (first, after) or backward (last, before), not both"),
+    );
   }
   return forward
     ? { limit: pageSize(first), backward: false, after: after == null ? undefined : placeOf("entry", after) }

@@ -1,10 +1,10 @@
 // What every resolver is given, and the values that stand for types of the schema which no other room has a name for.
 
-import type { Broker } from "../broker/index.ts";
 import type { Call } from "../broker/call.ts";
+import type { Broker } from "../broker/index.ts";
 import type { Finished } from "../formats/index.ts";
-import type { RefusalCode } from "../model/errors.ts";
 import type { PendingAction, PendingState } from "../model/approval.ts";
+import type { RefusalCode } from "../model/errors.ts";
 import type { Key, KeyVersion } from "../model/key.ts";
 import type { Explanation } from "../policy/index.ts";
 import type { Metrics } from "../ports/metrics.ts";

@@ -51,7 +51,10 @@ export function present(error: unknown, witness: Witness): GraphQLFormattedError
 export function refusalError(refusal: Refusal, request: string): GraphQLFormattedError {
   const { refusal: code, message, hint, retryAfter, entry, pending } = refusal;
   const { number } = errorTable[code];
-  return { message, extensions: { code, number, hint, retryAfter, entry, pending, docs: docsOf(code), requestId: request } };
+  return {
+    message,
+    extensions: { code, number, hint, retryAfter, entry, pending, docs: docsOf(code), requestId: request },
+  };
 }
 
 function faultError(cause: unknown, { request, log, metrics }: Witness): GraphQLFormattedError {
@@ -61,7 +64,14 @@ function faultError(cause: unknown, { request, log, metrics }: Witness): GraphQL
   log.error({ request, code: fault.code, err: fault }, fault.message);
   return {
     message: title,
-    extensions: { code: fault.code, number, retryable: fault.nothingHappened, retryAfter: fault.retryAfter, docs: docsOf(fault.code), requestId: request },
+    extensions: {
+      code: fault.code,
+      number,
+      retryable: fault.nothingHappened,
+      retryAfter: fault.retryAfter,
+      docs: docsOf(fault.code),
+      requestId: request,
+    },
   };
 }
 
@@ -75,7 +85,9 @@ function causeOf(error: unknown): unknown {
 /** graphql-js quotes the caller: bounded, and without telling an unknown caller what else there is. */
 function plain(cause: GraphQLError, error: unknown): string {
   const text = error instanceof GraphQLError ? error.message : cause.message;
-  const known = text.replace(/ Did you mean [^]*$/, "").replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, " ");
+  const known = text
+    .replace(/ Did you mean .*$/s, "")
+    .replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, " ");
   return known.length > 500 ? `${known.slice(0, 500)}…` : known;
 }
 

@@ -2,7 +2,7 @@
 // Our own documents are executed at once; every other one goes through graphql-yoga with its rules. Yoga's Request and
 // Response objects cost more than a signature, and its body limit more than that, which is why the short lane exists.
 
-import { type DocumentNode, type ExecutionResult, execute, type GraphQLFormattedError, GraphQLError } from "graphql";
+import { type DocumentNode, type ExecutionResult, execute, GraphQLError, type GraphQLFormattedError } from "graphql";
 import { createYoga, type Plugin } from "graphql-yoga";
 import type { JsonObject } from "../std/json.ts";
 import type { RequestContext } from "./context.ts";
@@ -60,7 +60,11 @@ export function createGraphql({ limits, dev, shortLane = true }: GraphqlOptions)
   const carrying: Plugin = {
     onRequestParse({ serverContext, setRequestParser }) {
       const { query, variables, operationName } = carriedBy(serverContext).signet.params; // parsed once, by `paramsOf`
-      setRequestParser(() => ({ query, variables: { ...variables }, ...(operationName === undefined ? {} : { operationName }) }));
+      setRequestParser(() => ({
+        query,
+        variables: { ...variables },
+        ...(operationName === undefined ? {} : { operationName }),
+      }));
     },
     onExecute({ args, setExecuteFn }) {
       const { document, variableValues, operationName } = args as Executing; // graphql-js's names for yoga's parameters
@@ -69,7 +73,7 @@ export function createGraphql({ limits, dev, shortLane = true }: GraphqlOptions)
     },
     onResultProcess({ result, serverContext, setResultProcessor }) {
       carriedBy(serverContext).signet.result = result as ExecutionResult; // batching is off and there are no subscriptions
-      setResultProcessor((_result, { Response }) => new Response(null), "application/json");
+      setResultProcessor((_result, fetchAPI) => new fetchAPI.Response(null), "application/json");
     },
   };
 
@@ -90,7 +94,9 @@ export function createGraphql({ limits, dev, shortLane = true }: GraphqlOptions)
 
   async function longLane(params: Params, context: RequestContext): Promise<ExecutionResult> {
     if (params.query.length > limits.document) {
-      throw overLimit(`the document has ${String(params.query.length)} characters, at most ${String(limits.document)} fit`);
+      throw overLimit(
+        `the document has ${String(params.query.length)} characters, at most ${String(limits.document)} fit`,
+      );
     }
     const carried: Carried = { signet: { params, context } };
     await yoga.fetch("http://signet/graphql", { method: "POST", headers: { accept: "application/json" } }, carried);
@@ -98,10 +104,15 @@ export function createGraphql({ limits, dev, shortLane = true }: GraphqlOptions)
     return carried.signet.result;
   }
 
+  function ours({ query, operationName }: Params): DocumentNode | undefined {
+    const found = trusted.get(query);
+    return operationName === undefined || operationName === found?.name ? found?.document : undefined;
+  }
+
   async function run(params: Params, context: RequestContext, witness: Witness): Promise<Result> {
     try {
-      const ours = shortLane ? trusted.get(params.query) : undefined;
-      const result = await (ours ? executed(ours.document, params, context) : longLane(params, context));
+      const document = shortLane ? ours(params) : undefined;
+      const result = await (document ? executed(document, params, context) : longLane(params, context));
       return result.errors ? presented(result, witness) : { data: result.data };
     } catch (error) {
       return { errors: [present(error, witness)] };
@@ -126,4 +137,8 @@ function presented({ data, errors = [] }: ExecutionResult, witness: Witness): Re
 }
 
 const asGraphqlError = (error: unknown): Error =>
-  error instanceof GraphQLError ? error : new GraphQLError("masked", { originalError: error instanceof Error ? error : new Error("thrown", { cause: error }) });
+  error instanceof GraphQLError
+    ? error
+    : new GraphQLError("masked", {
+        originalError: error instanceof Error ? error : new Error("thrown", { cause: error }),
+      });

@@ -94,7 +94,12 @@ const unreadable: Readonly<Record<string, string>> = {
 };
 
 /** Never rejects. */
-async function serve(request: IncomingMessage, response: ServerResponse, listening: Listening, front: Front): Promise<void> {
+async function serve(
+  request: IncomingMessage,
+  response: ServerResponse,
+  listening: Listening,
+  front: Front,
+): Promise<void> {
   const { broker, clock, random, log, metrics } = front.parts;
   const exchange: Exchange = {
     id: newId("rq", clock, random),
@@ -138,12 +143,19 @@ const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
 
 function answerTo(exchange: Exchange, front: Front): Answer | Promise<Answer> {
   const { path, request, id } = exchange;
-  const methods = Object.hasOwn(routes, path) ? routes[path] : path.startsWith(logPrefix) ? { GET: logRoute } : undefined;
-  if (methods === undefined) return problem(404, refusalError(refuse("NOT_FOUND", "there is nothing at this path"), id));
+  const methods = Object.hasOwn(routes, path)
+    ? routes[path]
+    : path.startsWith(logPrefix)
+      ? { GET: logRoute }
+      : undefined;
+  if (methods === undefined)
+    return problem(404, refusalError(refuse("NOT_FOUND", "there is nothing at this path"), id));
   const route = methods[request.method === "HEAD" ? "GET" : (request.method ?? "")];
   if (route !== undefined) return route(exchange, front);
   const allowed = Object.keys(methods).join(", ");
-  return problem(405, refusalError(refuse("INPUT_INVALID", `this path answers to ${allowed} only`), id), { Allow: allowed });
+  return problem(405, refusalError(refuse("INPUT_INVALID", `this path answers to ${allowed} only`), id), {
+    Allow: allowed,
+  });
 }
 
 function readiness(_: Exchange, { parts, draining }: Front): Answer {
@@ -152,7 +164,8 @@ function readiness(_: Exchange, { parts, draining }: Front): Answer {
 }
 
 async function metricsRoute({ listening, id }: Exchange, { parts }: Front): Promise<Answer> {
-  if (!listening.listener.metrics) return problem(404, refusalError(refuse("NOT_FOUND", "there is nothing at this path"), id));
+  if (!listening.listener.metrics)
+    return problem(404, refusalError(refuse("NOT_FOUND", "there is nothing at this path"), id));
   const { type, text: body } = await parts.metrics.expose();
   return { status: 200, type, body };
 }
@@ -163,7 +176,8 @@ const noBody = sha256("");
 async function logRoute(exchange: Exchange, front: Front): Promise<Answer> {
   const { broker } = front.parts;
   const path = treePath(exchange.path);
-  if (path === undefined) return problem(404, refusalError(refuse("NOT_FOUND", "this is no path of the log's tree"), exchange.id));
+  if (path === undefined)
+    return problem(404, refusalError(refuse("NOT_FOUND", "this is no path of the log's tree"), exchange.id));
   const free = isOpen(path, exchange.listening.listener.openLog);
   const caller = free ? nobody : await broker.authenticate(credentialsOf(exchange, noBody), exchange.id);
   if (isRefusal(caller)) return unauthenticated(caller, exchange.id);
@@ -173,12 +187,22 @@ async function logRoute(exchange: Exchange, front: Front): Promise<Answer> {
 async function graphqlRoute(exchange: Exchange, front: Front): Promise<Answer> {
   const { request, id } = exchange;
   const { limits } = front;
-  if (!isJson(request)) return problem(415, refusalError(refuse("INPUT_INVALID", "the body must be application/json, in UTF-8, without an encoding"), id));
+  if (!isJson(request))
+    return problem(
+      415,
+      refusalError(refuse("INPUT_INVALID", "the body must be application/json, in UTF-8, without an encoding"), id),
+    );
   const media = mediaType(request.headers.accept);
-  if (media === undefined) return problem(406, refusalError(refuse("INPUT_INVALID", "answers are application/json or application/graphql-response+json"), id));
+  if (media === undefined)
+    return problem(
+      406,
+      refusalError(refuse("INPUT_INVALID", "answers are application/json or application/graphql-response+json"), id),
+    );
   const body = await readBody(request, limits.body);
-  if (body.read === "too-large") return problem(413, refusalError(refuse("TOO_LARGE", `the body is over ${String(limits.body)} bytes`), id));
-  if (body.read === "gone") return problem(400, refusalError(refuse("INPUT_INVALID", "the request ended before its body did"), id));
+  if (body.read === "too-large")
+    return problem(413, refusalError(refuse("TOO_LARGE", `the body is over ${String(limits.body)} bytes`), id));
+  if (body.read === "gone")
+    return problem(400, refusalError(refuse("INPUT_INVALID", "the request ended before its body did"), id));
   if (front.draining) return unavailable("SHUTTING_DOWN", id);
   if (front.busy >= limits.concurrent) return turnedAway(front, id);
   front.busy += 1;
@@ -204,7 +228,13 @@ interface Answered {
   readonly outcome: Outcome;
 }
 
-async function graphqlAnswer(exchange: Exchange, front: Front, params: Params | Refusal, body: Uint8Array, media: MediaType): Promise<Answered> {
+async function graphqlAnswer(
+  exchange: Exchange,
+  front: Front,
+  params: Params | Refusal,
+  body: Uint8Array,
+  media: MediaType,
+): Promise<Answered> {
   const { broker, metrics } = front.parts;
   const { id } = exchange;
   if (isRefusal(params)) {
@@ -232,7 +262,12 @@ const contextOf = (call: Call, { parts: { broker, clock, metrics }, limits }: Fr
 });
 
 /** Runs with a call whose signal fires when the caller has gone or the deadline has passed. */
-async function during<T>({ id, response }: Exchange, { limits }: Front, caller: Caller, run: (call: Call) => Promise<T>): Promise<T> {
+async function during<T>(
+  { id, response }: Exchange,
+  { limits }: Front,
+  caller: Caller,
+  run: (call: Call) => Promise<T>,
+): Promise<T> {
   const abort = new AbortController();
   const stop = () => {
     abort.abort();
@@ -257,7 +292,10 @@ function mediaType(accept = "*/*"): MediaType | undefined {
 
 function isJson({ headers }: IncomingMessage): boolean {
   const encoding = headers["content-encoding"] ?? "identity";
-  return encoding === "identity" && /^application\/json(?:\s*;\s*charset="?utf-8"?)?\s*$/i.test(headers["content-type"] ?? "");
+  return (
+    encoding === "identity" &&
+    /^application\/json(?:\s*;\s*charset="?utf-8"?)?\s*$/i.test(headers["content-type"] ?? "")
+  );
 }
 
 /** GraphQL over HTTP: a request that never ran is 400 under the newer media type and 200 under the older. */
@@ -282,7 +320,10 @@ function turnedAway({ parts }: Front, id: string): Answer {
 
 function unavailable(code: "OVERLOADED" | "SHUTTING_DOWN", requestId: string): Answer {
   const { number, title } = errorTable[code];
-  const error = { message: title, extensions: { code, number, retryable: true, retryAfter: 1, docs: docsOf(code), requestId } };
+  const error = {
+    message: title,
+    extensions: { code, number, retryable: true, retryAfter: 1, docs: docsOf(code), requestId },
+  };
   return problem(503, error, { "Retry-After": "1" });
 }
 

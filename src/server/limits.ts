@@ -59,22 +59,37 @@ export interface Budget {
 /** Throws Refused TOO_LARGE. */
 export function spend(budget: Budget, cost: number): void {
   budget.left -= cost;
-  if (budget.left < 0) throw new Refused(refuse("TOO_LARGE", "the query costs more than one request may", "Ask for smaller pages, or for fewer proofs at once."));
+  if (budget.left < 0)
+    throw new Refused(
+      refuse(
+        "TOO_LARGE",
+        "the query costs more than one request may",
+        "Ask for smaller pages, or for fewer proofs at once.",
+      ),
+    );
 }
 
 /** Lists within bounds, and every string one that JSON and UTF-8 can say. Undefined where all is well. */
 export function argumentProblem(value: unknown, limit: number, path = "arguments"): Refusal | undefined {
   if (typeof value === "string") {
-    return value.isWellFormed() ? undefined : refuse("INPUT_INVALID", `${path} holds half of a character (a lone surrogate)`);
+    return value.isWellFormed()
+      ? undefined
+      : refuse("INPUT_INVALID", `${path} holds half of a character (a lone surrogate)`);
   }
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return undefined;
   if (Array.isArray(value)) {
     if (value.length > limit) {
       return refuse("TOO_LARGE", `${path} has ${String(value.length)} elements, at most ${String(limit)} fit`);
     }
-    return firstProblem(value.map((element: unknown, index) => [`${path}[${String(index)}]`, element] as const), limit);
+    return firstProblem(
+      value.map((element: unknown, index) => [`${path}[${String(index)}]`, element] as const),
+      limit,
+    );
   }
-  return firstProblem(Object.entries(value).map(([key, member]: [string, unknown]) => [`${path}.${key}`, member] as const), limit);
+  return firstProblem(
+    Object.entries(value).map(([key, member]: [string, unknown]) => [`${path}.${key}`, member] as const),
+    limit,
+  );
 }
 
 function firstProblem(members: readonly (readonly [string, unknown])[], limit: number): Refusal | undefined {

@@ -51,7 +51,8 @@ export interface Listening {
   readonly publicUrl: string;
 }
 
-const loopback = (host: string): boolean => host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
+const loopback = (host: string): boolean =>
+  host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 
 /** Throws where the address is taken, a file cannot be read, or a bearer token would travel beyond this machine. */
 export async function open(listener: Listener, limits: Limits, answer: RequestListener): Promise<Listening> {

@@ -2,8 +2,8 @@
 // `tile/entries/<N>`. Hashes say nothing about what was signed and are open where the listener says so; entries are
 // for auditors.
 
-import type { Broker } from "../broker/index.ts";
 import type { Call } from "../broker/call.ts";
+import type { Broker } from "../broker/index.ts";
 import { isRefusal, refuse } from "../model/errors.ts";
 import { parseTilePath } from "../tlog/tile.ts";
 import { refusalError } from "./errors.ts";
@@ -29,7 +29,8 @@ export const isOpen = (path: string, openLog: boolean): boolean => openLog && !p
 export async function logFile(broker: Broker, call: Call, path: string, open: boolean): Promise<Answer> {
   const found = await broker.tile(call, path, open);
   if (isRefusal(found)) return problem(found.refusal === "NOT_FOUND" ? 404 : 403, refusalError(found, call.request));
-  if (found === undefined) return problem(404, refusalError(refuse("NOT_FOUND", `the log has no ${path}`), call.request));
+  if (found === undefined)
+    return problem(404, refusalError(refuse("NOT_FOUND", `the log has no ${path}`), call.request));
   if (path === "checkpoint") return { status: 200, type: "text/plain; charset=utf-8", body: found };
   // a tile of a signed checkpoint never changes
   const headers = open ? { "Cache-Control": "public, max-age=31536000, immutable" } : undefined;

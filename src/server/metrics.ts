@@ -1,7 +1,7 @@
 // What /metrics says (Prometheus text format). Every label is one of a list that we wrote: never a name, a path or an id
 // from a request, so that no caller can make the number of time series grow.
 
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Code } from "../model/errors.ts";
 import type { Metrics } from "../ports/metrics.ts";
 
@@ -28,7 +28,12 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
 
-  const requests = new Counter({ name: "signet_requests_total", help: "GraphQL requests by operation and outcome.", labelNames: ["operation", "outcome"], registers });
+  const requests = new Counter({
+    name: "signet_requests_total",
+    help: "GraphQL requests by operation and outcome.",
+    labelNames: ["operation", "outcome"],
+    registers,
+  });
   const durations = new Histogram({
     name: "signet_request_duration_seconds",
     help: "From the end of a GraphQL request to the end of its answer.",
@@ -42,14 +47,23 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
       counter.inc({ code });
     };
   };
-  const signatures = new Counter({ name: "signet_signatures_total", help: "Signatures released.", labelNames: ["custody", "algorithm", "form"], registers });
+  const signatures = new Counter({
+    name: "signet_signatures_total",
+    help: "Signatures released.",
+    labelNames: ["custody", "algorithm", "form"],
+    registers,
+  });
   const commits = new Histogram({
     name: "signet_log_commit_seconds",
     help: "Durable commits of the log.",
     buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5],
     registers,
   });
-  const entries = new Counter({ name: "signet_log_entries_total", help: "Entries committed since the daemon started.", registers });
+  const entries = new Counter({
+    name: "signet_log_entries_total",
+    help: "Entries committed since the daemon started.",
+    registers,
+  });
   const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
     new Gauge({
       name,

@@ -12,10 +12,15 @@ export function paramsOf(body: Uint8Array): Params | Refusal {
   if (Array.isArray(value)) return refuse("INPUT_INVALID", "a request has one operation: batches are not accepted");
   if (!isJsonObject(value)) return refuse("INPUT_INVALID", "the body is not a JSON object in UTF-8");
   const unknown = Object.keys(value).find((name) => !members.has(name));
-  if (unknown !== undefined) return refuse("INPUT_INVALID", `the body has a member ${JSON.stringify(unknown.slice(0, 40))}, which GraphQL over HTTP does not know`);
+  if (unknown !== undefined)
+    return refuse(
+      "INPUT_INVALID",
+      `the body has a member ${JSON.stringify(unknown.slice(0, 40))}, which GraphQL over HTTP does not know`,
+    );
   const { query, operationName } = value;
-  if (typeof query !== "string") return refuse("INPUT_INVALID", "the body needs a member \"query\", a string");
-  if (operationName != null && typeof operationName !== "string") return refuse("INPUT_INVALID", '"operationName" is not a string');
+  if (typeof query !== "string") return refuse("INPUT_INVALID", 'the body needs a member "query", a string');
+  if (operationName != null && typeof operationName !== "string")
+    return refuse("INPUT_INVALID", '"operationName" is not a string');
   const variables = optionalObject(value, "variables");
   if (variables === "wrong" || optionalObject(value, "extensions") === "wrong") {
     return refuse("INPUT_INVALID", '"variables" and "extensions" are JSON objects where they are present');

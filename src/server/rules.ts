@@ -5,7 +5,15 @@ import { maxAliasesPlugin } from "@escape.tech/graphql-armor-max-aliases";
 import { maxDepthPlugin } from "@escape.tech/graphql-armor-max-depth";
 import { maxDirectivesPlugin } from "@escape.tech/graphql-armor-max-directives";
 import { maxTokensPlugin } from "@escape.tech/graphql-armor-max-tokens";
-import { type ASTVisitor, type GraphQLError, NoSchemaIntrospectionCustomRule, OperationTypeNode, type SelectionSetNode, type ValidationContext } from "graphql";
+import {
+  type ASTVisitor,
+  type GraphQLError,
+  Kind,
+  NoSchemaIntrospectionCustomRule,
+  OperationTypeNode,
+  type SelectionSetNode,
+  type ValidationContext,
+} from "graphql";
 import type { Plugin } from "graphql-yoga";
 import { overLimit } from "./errors.ts";
 import type { Limits } from "./limits.ts";
@@ -45,9 +53,9 @@ function oneMutation(context: ValidationContext): ASTVisitor {
 function rootFields(set: SelectionSetNode, context: ValidationContext, seen: Set<string>): number {
   let fields = 0;
   for (const selection of set.selections) {
-    if (selection.kind === "Field") {
+    if (selection.kind === Kind.FIELD) {
       if (selection.name.value !== "__typename") fields += 1;
-    } else if (selection.kind === "InlineFragment") {
+    } else if (selection.kind === Kind.INLINE_FRAGMENT) {
       fields += rootFields(selection.selectionSet, context, seen);
     } else if (!seen.has(selection.name.value)) {
       seen.add(selection.name.value);

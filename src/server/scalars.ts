@@ -15,7 +15,12 @@ const shown = (value: unknown): string => {
 };
 
 /** A scalar that travels as a string. `parse` throws for text that is not of its kind. */
-function textScalar<T>(name: string, expected: string, parse: (text: string) => T, print: (value: T) => string): GraphQLScalarType<T, string> {
+function textScalar<T>(
+  name: string,
+  expected: string,
+  parse: (text: string) => T,
+  print: (value: T) => string,
+): GraphQLScalarType<T, string> {
   const read = (value: unknown): T => {
     try {
       if (typeof value === "string") return parse(value);
@@ -32,10 +37,12 @@ function textScalar<T>(name: string, expected: string, parse: (text: string) => 
   });
 }
 
-const matching = (form: RegExp) => (text: string): string => {
-  if (!form.test(text)) throw new SyntaxError("of another form");
-  return text;
-};
+const matching =
+  (form: RegExp) =>
+  (text: string): string => {
+    if (!form.test(text)) throw new SyntaxError("of another form");
+    return text;
+  };
 const same = (text: string): string => text;
 
 const instant = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/;
@@ -48,14 +55,31 @@ function parseInstant(text: string): number {
 }
 
 const dateTime = textScalar("DateTime", "RFC 3339 with a zone, such as 2026-01-31T12:00:00Z", parseInstant, rfc3339);
-const duration = textScalar("Duration", "an ISO 8601 duration such as PT10M, PT1H30M or P7D", parseDuration, formatDuration);
+const duration = textScalar(
+  "Duration",
+  "an ISO 8601 duration such as PT10M, PT1H30M or P7D",
+  parseDuration,
+  formatDuration,
+);
 const bytes = textScalar("Base64", "standard base64 with padding", fromBase64, base64);
-const digest = textScalar("Digest", "sha256: or sha384: and lower-case hexadecimal", matching(/^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96})$/), same);
-const pem = textScalar("Pem", "PEM text", matching(/^-----BEGIN [A-Z0-9 ]+-----\n[A-Za-z0-9+/=\n]+-----END [A-Z0-9 ]+-----\n?$/), same);
+const digest = textScalar(
+  "Digest",
+  "sha256: or sha384: and lower-case hexadecimal",
+  matching(/^(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96})$/),
+  same,
+);
+const pem = textScalar(
+  "Pem",
+  "PEM text",
+  matching(/^-----BEGIN [A-Z0-9 ]+-----\n[A-Za-z0-9+/=\n]+-----END [A-Z0-9 ]+-----\n?$/),
+  same,
+);
 
 const leafIndexOf = (value: unknown): number => {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw no(`LeafIndex is a whole number from 0 to 2^53 - 1, not ${typeof value === "number" ? String(value) : shown(value)}`);
+  throw no(
+    `LeafIndex is a whole number from 0 to 2^53 - 1, not ${typeof value === "number" ? String(value) : shown(value)}`,
+  );
 };
 
 const leafIndex = new GraphQLScalarType<number, number>({
@@ -105,4 +129,12 @@ const json = new GraphQLScalarType<Json, Json>({
   serialize: (value) => value as Json, // resolvers are typed
 });
 
-export const scalars = { DateTime: dateTime, Duration: duration, Base64: bytes, Digest: digest, Pem: pem, JSON: json, LeafIndex: leafIndex };
+export const scalars = {
+  DateTime: dateTime,
+  Duration: duration,
+  Base64: bytes,
+  Digest: digest,
+  Pem: pem,
+  JSON: json,
+  LeafIndex: leafIndex,
+};

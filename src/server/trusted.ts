@@ -5,7 +5,7 @@ import { type DocumentNode, type GraphQLSchema, parse, validate } from "graphql"
 import { documentsIn } from "./schema.ts";
 
 export interface TrustedDocument {
-  /** The file's name: a bounded label for metrics. */
+  /** The file's name, and its one operation's: a bounded label for metrics. */
   readonly name: string;
   readonly document: DocumentNode;
 }

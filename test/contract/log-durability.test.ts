@@ -54,10 +54,14 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
       const results = await Promise.allSettled([log.append(spend), log.append(note("neighbour"))]);
       failing.mend();
       for (const one of results) {
-        expect(one).toMatchObject({ status: "rejected", reason: { code: "LOG_NOT_DURABLE", nothingHappened: provedNothing } });
+        expect(one).toMatchObject({
+          status: "rejected",
+          reason: { code: "LOG_NOT_DURABLE", nothingHappened: provedNothing },
+        });
         expect(one.status === "rejected" && (one.reason as Error).cause).toBeInstanceOf(Error);
       }
 
+      const current = log;
       const next = appended(await log.append(spend));
       expect(reopened).toHaveBeenCalledTimes(1);
       expect(next.index).toBe(persisted ? 5 : 3);
@@ -65,7 +69,9 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
       expect(log.health()).not.toHaveProperty("failing");
       expect(verifyReceipt({ receipt: next.receipt(), logs: [signer.vkey] }).verdict).toBe("in-log");
       expect(await log.verify()).toMatchObject({ verdict: "sound", size: next.index + 1 });
-      expect(await fsck({ read: log.tile, trusted: { logs: [signer.vkey] } })).toMatchObject({ verdict: "consistent" });
+      expect(await fsck({ read: (path) => current.tile(path), trusted: { logs: [signer.vkey] } })).toMatchObject({
+        verdict: "consistent",
+      });
     });
   });
 
@@ -73,7 +79,10 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
     log = await open(place.path);
     const failing = failures.find((one) => one.name.includes("stays away"))?.inject();
     await expect(log.append(note("a"))).rejects.toMatchObject({ code: "LOG_NOT_DURABLE" });
-    await expect(log.append(note("b"))).rejects.toMatchObject({ code: "LOG_NOT_DURABLE", message: expect.stringContaining("disk I/O error") as string });
+    await expect(log.append(note("b"))).rejects.toMatchObject({
+      code: "LOG_NOT_DURABLE",
+      message: expect.stringContaining("disk I/O error") as string,
+    });
     expect(log.health().failing).toMatchObject({ since: noon });
     const back = new Promise<void>((resolve) => log?.onReopened(resolve));
     failing?.mend();
@@ -82,7 +91,9 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
     expect(appended(await log.append(note("c"))).index).toBe(0);
   });
 
-  test("killed while it writes: whatever was acknowledged is there, and the log is whole", { timeout: 60_000 }, async () => {
+  test("killed while it writes: whatever was acknowledged is there, and the log is whole", {
+    timeout: 60_000,
+  }, async () => {
     const child = writerProcess(place.path);
     let acknowledged = -1;
     for await (const line of createInterface({ input: child.stdout ?? process.stdin })) {
@@ -97,10 +108,15 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
     expect(appended(await log.append(note("after"))).index).toBe(log.head().size - 1);
   });
 
-  test("a second daemon on the directory is refused while the first lives, and welcome when it is killed", { timeout: 60_000 }, async () => {
+  test("a second daemon on the directory is refused while the first lives, and welcome when it is killed", {
+    timeout: 60_000,
+  }, async () => {
     const child = writerProcess(place.path);
     await once(child.stdout ?? child, "data");
-    await expect(open(place.path)).rejects.toMatchObject({ code: "LOG_NOT_DURABLE", message: expect.stringContaining("another daemon") as string });
+    await expect(open(place.path)).rejects.toMatchObject({
+      code: "LOG_NOT_DURABLE",
+      message: expect.stringContaining("another daemon") as string,
+    });
     child.kill("SIGKILL");
     await once(child, "exit");
     log = await open(place.path);
@@ -133,7 +149,10 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
       await log.append(note("before"));
       const fillers = fill(disk);
       const write = { ...note("x".repeat(30_000)), blobs: [new Uint8Array(500_000)] };
-      await expect(log.append(write)).rejects.toMatchObject({ code: "LOG_NOT_DURABLE", message: expect.stringMatching(/full|I\/O/) as string });
+      await expect(log.append(write)).rejects.toMatchObject({
+        code: "LOG_NOT_DURABLE",
+        message: expect.stringMatching(/full|I\/O/) as string,
+      });
       expect(log.health().failing?.message).toMatch(/full|I\/O/);
       for (const file of fillers) execFileSync("rm", [file]);
       expect(appended(await log.append(write)).index).toBe(1);
@@ -142,7 +161,10 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
 
     test("read-only: refused at start with words that help", async () => {
       execFileSync("mount", ["-o", "remount,ro", disk]);
-      await expect(open(join(disk, "state"))).rejects.toMatchObject({ message: expect.stringMatching(/read-only|EROFS/i) as string });
+      const message = expect.stringMatching(
+        /cannot be opened for writing: .*(read-only|readonly|unable to open)/i,
+      ) as string;
+      await expect(open(disk)).rejects.toMatchObject({ code: "LOG_NOT_DURABLE", message });
     });
   });
 
@@ -158,7 +180,10 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
     };
 
     test("an edited leaf in a full tile is named by its index", async () => {
-      await damage(600, "UPDATE leaf SET bytes = CAST(replace(CAST(bytes AS TEXT), 'release', 'receipt') AS BLOB) WHERE idx = 300");
+      await damage(
+        600,
+        "UPDATE leaf SET bytes = CAST(replace(CAST(bytes AS TEXT), 'release', 'receipt') AS BLOB) WHERE idx = 300",
+      );
       log = await open(place.path);
       expect(await log.verify()).toMatchObject({ verdict: "damaged", index: 300, atMost: 300 });
     });
@@ -171,7 +196,10 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
 
     test("an edited leaf at the growing edge is found while opening", async () => {
       await damage(600, "UPDATE leaf SET bytes = x'7b7d' WHERE idx = 590");
-      await expect(open(place.path)).rejects.toMatchObject({ code: "LOG_DAMAGED", message: expect.stringContaining("584 to 591") as string });
+      await expect(open(place.path)).rejects.toMatchObject({
+        code: "LOG_DAMAGED",
+        message: expect.stringContaining("576 to 591") as string,
+      });
     });
 
     test("a migration that was changed after it was applied is refused", async () => {
@@ -208,7 +236,10 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
     try {
       let now = noon;
       log = await open(place.path, { clock: () => now });
-      const write = { ...note("once"), marks: [{ kind: "proof" as const, id: new Uint8Array(32), expiresAt: noon + 1000 }] };
+      const write = {
+        ...note("once"),
+        marks: [{ kind: "proof" as const, id: new Uint8Array(32), expiresAt: noon + 1000 }],
+      };
       await log.append(write);
       now = noon + 30_000;
       vi.advanceTimersByTime(10_000);

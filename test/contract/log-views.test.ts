@@ -8,8 +8,8 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import type { EntryFilter, LogEntry } from "../../src/ports/log.ts";
-import { canonicalJson } from "../../src/std/json.ts";
 import { utf8 } from "../../src/std/bytes.ts";
+import { canonicalJson } from "../../src/std/json.ts";
 import { fsck } from "../../src/tlog/fsck.ts";
 import {
   appended,
@@ -63,7 +63,7 @@ describe.each(dialects)("views on $name", ({ open }) => {
     expect(entries[0]).not.toHaveProperty("disagreement");
   });
 
-  test("every filter finds what reading all leaves would find, in pages, both ways", async () => {
+  test("every filter finds what reading all leaves would find, in pages, both ways", { timeout: 60_000 }, async () => {
     const size = 2300;
     await grow(log, size);
     const tables: readonly [EntryFilter, (n: number) => boolean][] = [
@@ -84,19 +84,37 @@ describe.each(dialects)("views on $name", ({ open }) => {
     for (const [filter, fits] of tables) {
       const expected = upTo(size, fits);
       expect(await indices(filter), JSON.stringify(filter)).toEqual(expected);
-      expect(await indices(filter, 17, true), JSON.stringify(filter)).toEqual([...expected].reverse());
+      expect(await indices(filter, 170, true), JSON.stringify(filter)).toEqual([...expected].reverse());
     }
   });
 
   test("artifacts in a side blob are found by digest; refusals by result and code", async () => {
-    const items = Array.from({ length: 12 }, (_, i) => ({ kind: "blob", artifacts: [{ digest: digestOf(String(i)) }] }));
+    const items = Array.from({ length: 12 }, (_, i) => ({
+      kind: "blob",
+      artifacts: [{ digest: digestOf(String(i)) }],
+    }));
     const blob = utf8(canonicalJson(items));
     await log.append({
       blobs: [blob],
-      entry: (facts) => ({ ...intent("ss_1", digestOf("x"))(facts), items: { blob: digestOf(canonicalJson(items)), count: 12 } }) as ReturnType<ReturnType<typeof intent>>,
+      entry: (facts) =>
+        ({
+          ...intent("ss_1", digestOf("x"))(facts),
+          items: { blob: digestOf(canonicalJson(items)), count: 12 },
+        }) as ReturnType<ReturnType<typeof intent>>,
     });
     await log.append({
-      entry: () => ({ v: 1, at: "2026-11-21T12:00:00.000Z", node: "n1", epoch: 1, type: "refusal", by: job, code: "POLICY_DENIED", message: "no", action: "sign", keys: ["release", "attest"] }),
+      entry: () => ({
+        v: 1,
+        at: "2026-11-21T12:00:00.000Z",
+        node: "n1",
+        epoch: 1,
+        type: "refusal",
+        by: job,
+        code: "POLICY_DENIED",
+        message: "no",
+        action: "sign",
+        keys: ["release", "attest"],
+      }),
     });
     expect(await indices({ digest: digestOf("11") })).toEqual([0]);
     expect(await indices({ result: "refused" })).toEqual([1]);
@@ -115,7 +133,9 @@ describe.each(dialects)("views on $name", ({ open }) => {
     log = await open(place.path);
     const [edited] = await all({ principal: "somebody-else" });
     expect(edited).toMatchObject({ index: 42, entry: { by: { projectId: grownProject(42) } } });
-    expect(edited?.disagreement).toBe("principal: the view says somebody-else, the leaf project-42; result: the view says done, the leaf nothing");
+    expect(edited?.disagreement).toBe(
+      "principal: the view says somebody-else, the leaf project-42; result: the view says done, the leaf nothing",
+    );
     expect((await all({ digest: digestOf("planted") }))[0]?.disagreement).toContain("digest");
     await log.rebuildViews();
     expect(await all({ principal: "somebody-else" })).toEqual([]);

@@ -108,7 +108,12 @@ describe.each(dialects)("the log on $name", ({ open }) => {
         },
       };
       const huge = note("x".repeat(70_000));
-      const results = await Promise.allSettled([log.append(note("a")), log.append(broken), log.append(huge), log.append(note("b"))]);
+      const results = await Promise.allSettled([
+        log.append(note("a")),
+        log.append(broken),
+        log.append(huge),
+        log.append(note("b")),
+      ]);
       expect(results.map((one) => one.status)).toEqual(["fulfilled", "rejected", "rejected", "fulfilled"]);
       expect(log.head().size).toBe(2);
       expect(textOf(await log.leaf(1))).toContain('"message":"b"');
@@ -117,7 +122,9 @@ describe.each(dialects)("the log on $name", ({ open }) => {
     test("finishes an attempt with its answer and the index of its entry", async () => {
       const id = markOf("attempt");
       await log.append({ ...note("intent"), begin: { id, request: "r", expiresAt: noon + 1 } });
-      expect(await log.append({ ...note("twice"), begin: { id, request: "r", expiresAt: noon + 1 } })).toEqual({ conflict: "attempt" });
+      expect(await log.append({ ...note("twice"), begin: { id, request: "r", expiresAt: noon + 1 } })).toEqual({
+        conflict: "attempt",
+      });
       const outcome = appended(await log.append({ ...note("outcome"), finish: { id, answer: utf8("signature") } }));
       const attempt = await log.attempt(id);
       expect(attempt).toMatchObject({ request: "r", outcome: outcome.index });
@@ -154,7 +161,11 @@ describe.each(dialects)("the log on $name", ({ open }) => {
     test("a refused Write takes nothing from those that share its commit, and their indices stay dense", async () => {
       await furnish(log, sessionOf("ss_1", { usesLeft: 10 }));
       const mixed = Array.from({ length: 30 }, (_, i) =>
-        log.append(i % 3 === 1 ? signing("ss_1", { spend: spendOf("ss_1", { policy: "sha256:old" }) }) : signing("ss_1", { spend: spendOf("ss_1", { uses: i % 3 === 0 ? 1 : 0 }) })),
+        log.append(
+          i % 3 === 1
+            ? signing("ss_1", { spend: spendOf("ss_1", { policy: "sha256:old" }) })
+            : signing("ss_1", { spend: spendOf("ss_1", { uses: i % 3 === 0 ? 1 : 0 }) }),
+        ),
       );
       const results = await Promise.all(mixed);
       expect(results.filter(isConflict)).toHaveLength(10);
@@ -181,21 +192,38 @@ describe.each(dialects)("the log on $name", ({ open }) => {
   });
 
   describe("spending asks for", () => {
-    const cases: readonly { name: string; session?: Partial<SigningSession>; key?: KeyState; policy?: string; at?: number; expected: Conflict }[] = [
+    const cases: readonly {
+      name: string;
+      session?: Partial<SigningSession>;
+      key?: KeyState;
+      policy?: string;
+      at?: number;
+      expected: Conflict;
+    }[] = [
       { name: "an open session", session: { state: "REVOKED" }, expected: { conflict: "session-ended", usesLeft: 5 } },
       { name: "time left", at: noon + 600_000, expected: { conflict: "session-ended", usesLeft: 5 } },
       { name: "an active key version", key: "SUSPENDED", expected: { conflict: "key-not-active", usesLeft: 5 } },
       { name: "the policy in force", policy: "sha256:next", expected: { conflict: "policy-changed", usesLeft: 5 } },
-      { name: "a session that the policy in force permits", session: { policy: "sha256:old" }, expected: { conflict: "policy-changed", usesLeft: 5 } },
+      {
+        name: "a session that the policy in force permits",
+        session: { policy: "sha256:old" },
+        expected: { conflict: "policy-changed", usesLeft: 5 },
+      },
     ];
     test.each(cases)("$name", async ({ session, key, policy: inForce, at, expected }) => {
       await furnish(log, sessionOf("ss_1", session));
       const revision = (kind: "key" | "policy", id: string): number => log.record(kind, id)?.revision ?? 0;
       if (key) {
-        await log.append({ ...note("state"), puts: [{ kind: "key", id: "release", value: keyOf("release", key), expects: revision("key", "release") }] });
+        await log.append({
+          ...note("state"),
+          puts: [{ kind: "key", id: "release", value: keyOf("release", key), expects: revision("key", "release") }],
+        });
       }
       if (inForce) {
-        await log.append({ ...note("reload"), puts: [{ kind: "policy", id: "current", value: { hash: inForce }, expects: revision("policy", "current") }] });
+        await log.append({
+          ...note("reload"),
+          puts: [{ kind: "policy", id: "current", value: { hash: inForce }, expects: revision("policy", "current") }],
+        });
       }
       const size = log.head().size;
       expect(await log.append(signing("ss_1", { spend: spendOf("ss_1", at ? { at } : {}) }))).toEqual(expected);
@@ -239,9 +267,15 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       await log.append({ ...note("second"), open: { session: sessionOf("ss_2"), token: tokenOf("ss_2") } });
       const next = "sha256:next";
       const expects = log.record("policy", "current")?.revision ?? 0;
-      await log.append({ ...note("reload"), puts: [{ kind: "policy", id: "current", value: { hash: next }, expects }], repolicy: [{ session: "ss_1", policy: next }] });
+      await log.append({
+        ...note("reload"),
+        puts: [{ kind: "policy", id: "current", value: { hash: next }, expects }],
+        repolicy: [{ session: "ss_1", policy: next }],
+      });
       expect(isConflict(await log.append(signing("ss_1", { spend: spendOf("ss_1", { policy: next }) })))).toBe(false);
-      expect(await log.append(signing("ss_2", { spend: spendOf("ss_2", { policy: next }) }))).toMatchObject({ conflict: "policy-changed" });
+      expect(await log.append(signing("ss_2", { spend: spendOf("ss_2", { policy: next }) }))).toMatchObject({
+        conflict: "policy-changed",
+      });
     });
 
     test("are listed newest first, page by page, and counted by principal and grant", async () => {
@@ -253,10 +287,21 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       }
       const first = await log.sessions({ open: true, principal: "123456", at: noon }, { limit: 2, backward: true });
       expect(first.map((one) => one.id)).toEqual(["ss_4", "ss_1"]);
-      const rest = await log.sessions({ open: true, key: "release", at: noon }, { limit: 2, backward: true, after: first.at(-1)?.entry });
+      const rest = await log.sessions(
+        { open: true, key: "release", at: noon },
+        { limit: 2, backward: true, after: first.at(-1)?.entry },
+      );
       expect(rest.map((one) => one.id)).toEqual(["ss_0"]);
-      expect((await log.sessions({ open: false, at: noon }, { limit: 9, backward: true })).map((one) => one.id)).toEqual(["ss_3", "ss_2"]);
-      expect(await log.openSessionsOf(JSON.stringify(["https://token.actions.githubusercontent.com", "4711", "123456"]), "release-tags", noon)).toBe(3);
+      expect(
+        (await log.sessions({ open: false, at: noon }, { limit: 9, backward: true })).map((one) => one.id),
+      ).toEqual(["ss_3", "ss_2"]);
+      expect(
+        await log.openSessionsOf(
+          JSON.stringify(["https://token.actions.githubusercontent.com", "4711", "123456"]),
+          "release-tags",
+          noon,
+        ),
+      ).toBe(3);
     });
   });
 
@@ -264,7 +309,9 @@ describe.each(dialects)("the log on $name", ({ open }) => {
     test("every receipt proves its leaf against the checkpoint of its own commit, asked for at once or much later", async () => {
       const all = [];
       for (const together of [1, 2, 3, 250, 1, 300, 513]) {
-        all.push(...(await Promise.all(Array.from({ length: together }, (_, i) => log.append(note(String(i)))))).map(appended));
+        all.push(
+          ...(await Promise.all(Array.from({ length: together }, (_, i) => log.append(note(String(i)))))).map(appended),
+        );
       }
       for (const { index, leaf, hash, size, receipt } of all) {
         const verdict = verifyReceipt({ receipt: receipt(), logs: [signer.vkey] });
@@ -280,7 +327,10 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       await grow(log, 700);
       for (const index of [0, 255, 256, 511, 512, 699]) {
         const receipt = (await log.receipt(index)) ?? "";
-        expect(verifyReceipt({ receipt, logs: [signer.vkey] })).toMatchObject({ verdict: "in-log", facts: { index, checkpoint: { size: 700 } } });
+        expect(verifyReceipt({ receipt, logs: [signer.vkey] })).toMatchObject({
+          verdict: "in-log",
+          facts: { index, checkpoint: { size: 700 } },
+        });
       }
       expect(await log.receipt(700)).toBeUndefined();
     });
@@ -313,20 +363,32 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       }
     });
 
-    test.each([1, 255, 256, 257, 1000])("fsck accepts the tiles of %i entries, before and after a restart", async (size) => {
-      await grow(log, size);
-      const question = { read: log.tile, trusted: { logs: [signer.vkey] } };
-      expect(await fsck(question)).toMatchObject({ verdict: "consistent", size });
-      await reopen();
-      await log.append(note("one more"));
-      expect(await fsck({ ...question, read: log.tile })).toMatchObject({ verdict: "consistent", size: size + 1 });
-    });
+    test.each([1, 255, 256, 257, 1000])(
+      "fsck accepts the tiles of %i entries, before and after a restart",
+      async (size) => {
+        await grow(log, size);
+        const question = { read: (path: string) => log.tile(path), trusted: { logs: [signer.vkey] } };
+        expect(await fsck(question)).toMatchObject({ verdict: "consistent", size });
+        await reopen();
+        await log.append(note("one more"));
+        expect(await fsck(question)).toMatchObject({ verdict: "consistent", size: size + 1 });
+      },
+    );
 
     test("only tiles that exist are served", async () => {
       await grow(log, 300);
       expect((await log.tile("tile/0/001.p/44"))?.length).toBe(44 * 32);
       expect((await log.tile("tile/0/000.p/7"))?.length).toBe(7 * 32);
-      for (const path of ["tile/0/001", "tile/0/001.p/45", "tile/1/001", "tile/2/000", "tile/0/../lock", "tile/entries/002", "x", "tile/0/1"]) {
+      for (const path of [
+        "tile/0/001",
+        "tile/0/001.p/45",
+        "tile/1/001",
+        "tile/2/000",
+        "tile/0/../lock",
+        "tile/entries/002",
+        "x",
+        "tile/0/1",
+      ]) {
         expect(await log.tile(path), path).toBeUndefined();
       }
     });
@@ -353,7 +415,9 @@ describe.each(dialects)("the log on $name", ({ open }) => {
     const results = await Promise.allSettled(Array.from({ length: 5000 }, () => log.append(note("crowd"))));
     const turnedAway = results.filter((one) => one.status === "rejected").map((one) => one.reason as unknown);
     expect(turnedAway.length).toBeGreaterThan(0);
-    expect(turnedAway.every((one) => one instanceof Fault && one.code === "OVERLOADED" && one.retryAfter === 1)).toBe(true);
+    expect(turnedAway.every((one) => one instanceof Fault && one.code === "OVERLOADED" && one.retryAfter === 1)).toBe(
+      true,
+    );
     expect(log.head().size).toBe(5000 - turnedAway.length);
   });
 
@@ -365,5 +429,4 @@ describe.each(dialects)("the log on $name", ({ open }) => {
     log = await open(place.path);
     expect(log.head().size).toBe(1);
   });
-
 });

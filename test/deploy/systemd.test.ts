@@ -64,7 +64,7 @@ describe.skipIf(unrated)("the systemd unit", () => {
     const made = await systemCalls();
     expect(made.size).toBeGreaterThan(30);
     const permitted = await allowedCalls();
-    expect([...made].filter((call) => !permitted.has(call)).sort()).toEqual([]);
+    expect([...made].filter((call) => !permitted.has(call) && !asRootOnly.has(call)).sort()).toEqual([]);
     expect([...permitted]).not.toContain("ptrace");
   });
 });
@@ -86,6 +86,9 @@ test("the unit waits longer than the daemon drains", async () => {
   expect(Number(valuesOf("TimeoutStopSec")[0]) * 1000).toBeGreaterThan(defaultLimits.drain + 10_000);
 });
 
+/** SQLite gives its files to the owner of the database when it runs as root, as tests may; the unit never does. */
+const asRootOnly: ReadonlySet<string> = new Set(process.getuid?.() === 0 ? ["fchown"] : []);
+
 /** A whole life of the daemon: start, first log, ready, SIGTERM. */
 async function systemCalls(): Promise<ReadonlySet<string>> {
   const home = join(folder, "home");
@@ -104,11 +107,13 @@ async function systemCalls(): Promise<ReadonlySet<string>> {
   });
   const ended = once(child, "close");
   let said = "";
+  let asked = false;
   child.stderr.on("data", (chunk: Buffer) => {
     said += chunk.toString();
     // The first process that strace saw is the daemon: strace itself would not hand the signal on.
-    if (said.includes("signetd is ready"))
-      process.kill(Number(/^\d+/.exec(readFileSync(calls, "utf8"))?.[0]), "SIGTERM");
+    if (asked || !said.includes("signetd is ready")) return;
+    asked = true;
+    process.kill(Number(/^\d+/.exec(readFileSync(calls, "utf8"))?.[0]), "SIGTERM");
   });
   const [status] = (await ended) as [number | null];
   if (status !== 0) throw new Error(`the daemon did not stop in good order: ${said}`);

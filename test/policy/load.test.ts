@@ -216,7 +216,7 @@ describe("a ceiling", () => {
 
 describe("what operators copy", () => {
   const guide = readFileSync(new URL("../../docs/guide/policy.md", import.meta.url), "utf8");
-  const blocks = [...guide.matchAll(/^```(\w+)\n([\s\S]*?)^```$/gm)].map(([, language, text]) => ({
+  const blocks = [...guide.matchAll(/^```(\w+)[^\n]*\n([\s\S]*?)^```$/gm)].map(([, language, text]) => ({
     language,
     text: text ?? "",
   }));

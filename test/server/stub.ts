@@ -25,7 +25,9 @@ export const version: KeyVersion = {
   state: "ACTIVE",
   custody: "software",
   uri: "software:release/3",
-  publicKey: generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ type: "spki", format: "pem" }).toString(),
+  publicKey: generateKeyPairSync("ec", { namedCurve: "P-256" })
+    .publicKey.export({ type: "spki", format: "pem" })
+    .toString(),
   fingerprint: "5f".repeat(32),
   createdAt: "2026-01-01T00:00:00.000Z",
 };
@@ -74,7 +76,7 @@ export function stubBroker(over: Partial<Broker> = {}): Broker {
     ready: () => ({ ready: true, reason: "" }),
     ...over,
   };
-  return new Proxy(base, { get: (target, name) => Reflect.get(target, name) ?? unexpected(String(name)) }) as Broker;
+  return new Proxy(base, { get: (target, name): unknown => Reflect.get(target, name) ?? unexpected(String(name)) }) as Broker;
 }
 
 export interface Serving extends AsyncDisposable {
@@ -84,7 +86,14 @@ export interface Serving extends AsyncDisposable {
   readonly lines: readonly string[];
 }
 
-export const tcp: TcpListener = { kind: "tcp", host: "127.0.0.1", port: 0, openLog: true, metrics: true, dangerouslyAllowBearer: false };
+export const tcp: TcpListener = {
+  kind: "tcp",
+  host: "127.0.0.1",
+  port: 0,
+  openLog: true,
+  metrics: true,
+  dangerouslyAllowBearer: false,
+};
 
 export async function serving(over: Partial<Broker> = {}, parts: Partial<ServerParts> = {}): Promise<Serving> {
   const lines: string[] = [];
@@ -107,7 +116,11 @@ export interface Reply {
 }
 
 /** One request over node's own client, which sends exactly what it is told. */
-export function ask(url: string, options: RequestOptions & { readonly headers?: OutgoingHttpHeaders } = {}, body?: string | Uint8Array): Promise<Reply> {
+export function ask(
+  url: string,
+  options: RequestOptions & { readonly headers?: OutgoingHttpHeaders } = {},
+  body?: string | Uint8Array,
+): Promise<Reply> {
   const { promise, resolve, reject } = Promise.withResolvers<Reply>();
   const send = url.startsWith("https:") ? httpsRequest : httpRequest;
   const request = send(url, { agent: false, ...options }, (response) => {
@@ -123,11 +136,27 @@ export function ask(url: string, options: RequestOptions & { readonly headers?: 
   return promise;
 }
 
-export const post = (url: string, body: string | Uint8Array, headers: OutgoingHttpHeaders = {}, options: RequestOptions = {}): Promise<Reply> =>
-  ask(`${url}/graphql`, { method: "POST", ...options, headers: { "content-type": "application/json", ...headers } }, body);
+export const post = (
+  url: string,
+  body: string | Uint8Array,
+  headers: OutgoingHttpHeaders = {},
+  options: RequestOptions = {},
+): Promise<Reply> =>
+  ask(
+    `${url}/graphql`,
+    { method: "POST", ...options, headers: { "content-type": "application/json", ...headers } },
+    body,
+  );
 
-export const graphql = async (url: string, query: string, variables?: unknown, headers: OutgoingHttpHeaders = {}): Promise<{ data?: JsonObject | null; errors?: readonly { message: string; extensions: JsonObject; path?: unknown }[] }> =>
-  JSON.parse((await post(url, JSON.stringify({ query, variables }), headers)).body) as never; // our own server's answer
+export const graphql = async (
+  url: string,
+  query: string,
+  variables?: unknown,
+  headers: OutgoingHttpHeaders = {},
+): Promise<{
+  data?: JsonObject | null;
+  errors?: readonly { message: string; extensions: JsonObject; path?: unknown }[];
+}> => JSON.parse((await post(url, JSON.stringify({ query, variables }), headers)).body) as never; // our own server's answer
 
 /** Keeps what a use case was called with. */
 export function recorder<T>(answer: T) {
@@ -140,4 +169,5 @@ export function recorder<T>(answer: T) {
 }
 
 export const seen: { last?: Credentials } = {};
-export const canaryFault = (): Fault => new Fault("CUSTODY_DOWN", "connect to vault with token hvs.CANARY failed", { cause: new Error("CANARY in a path") });
+export const canaryFault = (): Fault =>
+  new Fault("CUSTODY_DOWN", "connect to vault with token hvs.CANARY failed", { cause: new Error("CANARY in a path") });

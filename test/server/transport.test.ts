@@ -21,7 +21,9 @@ afterAll(() => {
 });
 
 /** Keeps what authenticate was given for each request. */
-async function watching(parts: Parameters<typeof serving>[1] = {}): Promise<Serving & { readonly tried: readonly Credentials[] }> {
+async function watching(
+  parts: Parameters<typeof serving>[1] = {},
+): Promise<Serving & { readonly tried: readonly Credentials[] }> {
   const tried: Credentials[] = [];
   const server = await serving(
     {
@@ -41,38 +43,57 @@ describe("a body", () => {
     await using server = await serving({}, { limits: { body: 100 } });
     expect((await post(server.url, padded(100))).status).toBe(200);
     const reply = await post(server.url, padded(101));
-    expect([reply.status, reply.headers["connection"], reply.body]).toEqual([413, "close", expect.stringContaining("TOO_LARGE")]);
+    expect([reply.status, reply.headers["connection"], reply.body]).toEqual([
+      413,
+      "close",
+      expect.stringContaining("TOO_LARGE"),
+    ]);
     expect((await post(server.url, padded(5000), { "transfer-encoding": "chunked" })).status).toBe(413);
   });
   test("is hashed as it came, and the proof's URL is the published one, without the query", async () => {
     await using server = await watching();
-    await ask(`${server.url}/graphql?x=1`, { method: "POST", headers: { "content-type": "application/json" } }, ` ${query}`);
-    expect(server.tried).toMatchObject([{ method: "POST", url: `${server.url}/graphql`, body: sha256(` ${query}`), socket: false, bearer: false }]);
+    await ask(
+      `${server.url}/graphql?x=1`,
+      { method: "POST", headers: { "content-type": "application/json" } },
+      ` ${query}`,
+    );
+    expect(server.tried).toMatchObject([
+      { method: "POST", url: `${server.url}/graphql`, body: sha256(` ${query}`), socket: false, bearer: false },
+    ]);
   });
 });
 
 test("a socket is for its owner alone, replaces a dead daemon's and never a living one's", async () => {
   const path = join(folder, "signet.sock");
   const socket = { kind: "socket", path, openLog: true, metrics: true } as const;
-  spawnSync(process.execPath, ["-e", `require("net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`]);
+  spawnSync(process.execPath, [
+    "-e",
+    `require("net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`,
+  ]);
   expect(statSync(path).isSocket()).toBe(true);
 
   await using server = await watching({ listeners: [socket] });
   expect(statSync(path).mode & 0o777).toBe(0o600);
   await post("http://localhost", query, {}, { socketPath: path });
-  expect(server.tried).toMatchObject([{ socket: true, bearer: false, url: "http://localhost/graphql", certificate: undefined }]);
+  expect(server.tried).toMatchObject([
+    { socket: true, bearer: false, url: "http://localhost/graphql", certificate: undefined },
+  ]);
   await expect(serving({}, { listeners: [socket] })).rejects.toThrow(/another process listens/);
 });
 
 test("a file that is no socket is left alone", async () => {
   const path = join(folder, "precious");
   writeFileSync(path, "precious");
-  await expect(serving({}, { listeners: [{ kind: "socket", path, openLog: false, metrics: false }] })).rejects.toThrow(/is no socket/);
+  await expect(serving({}, { listeners: [{ kind: "socket", path, openLog: false, metrics: false }] })).rejects.toThrow(
+    /is no socket/,
+  );
   expect(readFileSync(path, "utf8")).toBe("precious");
 });
 
 test("a bearer listener binds to loopback alone", async () => {
-  await expect(serving({}, { listeners: [{ ...tcp, host: "0.0.0.0", dangerouslyAllowBearer: true }] })).rejects.toThrow(/loopback/);
+  await expect(serving({}, { listeners: [{ ...tcp, host: "0.0.0.0", dangerouslyAllowBearer: true }] })).rejects.toThrow(
+    /loopback/,
+  );
   await using server = await watching({ listeners: [{ ...tcp, dangerouslyAllowBearer: true }] });
   await post(server.url, query);
   expect(server.tried[0]?.bearer).toBe(true);
@@ -81,19 +102,58 @@ test("a bearer listener binds to loopback alone", async () => {
 test("over TLS a certificate of the configured authority is passed on by its thumbprint, any other is not", async () => {
   const openssl = (...args: readonly string[]) => execFileSync("openssl", args, { cwd: folder, stdio: "pipe" });
   const selfSigned = (name: string, ...more: readonly string[]) =>
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", `/CN=${name}`, "-keyout", `${name}.key`, "-out", `${name}.pem`, ...more);
+    openssl(
+      "req",
+      "-x509",
+      "-newkey",
+      "ec",
+      "-pkeyopt",
+      "ec_paramgen_curve:P-256",
+      "-nodes",
+      "-days",
+      "2",
+      "-subj",
+      `/CN=${name}`,
+      "-keyout",
+      `${name}.key`,
+      "-out",
+      `${name}.pem`,
+      ...more,
+    );
   selfSigned("server", "-addext", "subjectAltName=IP:127.0.0.1");
   selfSigned("authority");
   selfSigned("stranger");
   selfSigned("job", "-CA", "authority.pem", "-CAkey", "authority.key");
   const file = (name: string) => readFileSync(join(folder, name));
   await using server = await watching({
-    listeners: [{ ...tcp, tls: { cert: join(folder, "server.pem"), key: join(folder, "server.key"), clientCa: join(folder, "authority.pem") } }],
+    listeners: [
+      {
+        ...tcp,
+        tls: {
+          cert: join(folder, "server.pem"),
+          key: join(folder, "server.key"),
+          clientCa: join(folder, "authority.pem"),
+        },
+      },
+    ],
   });
-  const as = (name?: string) => post(server.url, query, {}, { ca: file("server.pem"), ...(name === undefined ? {} : { cert: file(`${name}.pem`), key: file(`${name}.key`) }) });
+  const as = (name?: string) =>
+    post(
+      server.url,
+      query,
+      {},
+      {
+        ca: file("server.pem"),
+        ...(name === undefined ? {} : { cert: file(`${name}.pem`), key: file(`${name}.key`) }),
+      },
+    );
   for (const name of ["job", "stranger", undefined]) expect((await as(name)).status).toBe(200);
   const der = openssl("x509", "-in", "job.pem", "-outform", "DER");
-  expect(server.tried.map(({ certificate }) => certificate)).toEqual([sha256(der).toString("base64url"), undefined, undefined]);
+  expect(server.tried.map(({ certificate }) => certificate)).toEqual([
+    sha256(der).toString("base64url"),
+    undefined,
+    undefined,
+  ]);
   expect(server.url).toMatch(/^https:/);
 });
 
@@ -114,7 +174,11 @@ describe("stopping", () => {
     await expect(post(server.url, query)).rejects.toThrow(/ECONNREFUSED/);
     release.resolve(undefined);
     const reply = await inFlight;
-    expect([reply.status, reply.headers["connection"], JSON.parse(reply.body)]).toEqual([200, "close", { data: { viewer: { label: "local socket" } } }]);
+    expect([reply.status, reply.headers["connection"], JSON.parse(reply.body)]).toEqual([
+      200,
+      "close",
+      { data: { viewer: { label: "local socket" } } },
+    ]);
     await stopped;
   });
   test("cuts what is not done by the deadline, and tells the use case", async () => {
@@ -132,7 +196,9 @@ describe("stopping", () => {
       },
       { limits: { drain: 50 } },
     );
-    const cut = expect(post(server.url, JSON.stringify({ query: "{ viewer { label } }" }))).rejects.toThrow(/hang up|ECONNRESET/);
+    const cut = expect(post(server.url, JSON.stringify({ query: "{ viewer { label } }" }))).rejects.toThrow(
+      /hang up|ECONNRESET/,
+    );
     await started.promise;
     await server[Symbol.asyncDispose]();
     await cut;
@@ -156,7 +222,11 @@ test("more requests at once than the limit are turned away and told when to come
   const first = post(server.url, JSON.stringify({ query: "{ viewer { label } }" }));
   await started.promise;
   const second = await post(server.url, query);
-  expect([second.status, second.headers["retry-after"], second.body]).toEqual([503, "1", expect.stringContaining("SGN-5004")]);
+  expect([second.status, second.headers["retry-after"], second.body]).toEqual([
+    503,
+    "1",
+    expect.stringContaining("SGN-5004"),
+  ]);
   release.resolve(undefined);
   expect((await first).status).toBe(200);
 });
@@ -164,13 +234,18 @@ test("more requests at once than the limit are turned away and told when to come
 test("a request that never ends is cut", async () => {
   await using server = await serving({}, { limits: { headersTimeout: 300, requestTimeout: 500 } });
   const { port } = new URL(server.url);
-  for (const begun of ["POST /graphql HTTP/1.1\r\nHost: x\r\n", "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{"]) {
+  for (const begun of [
+    "POST /graphql HTTP/1.1\r\nHost: x\r\n",
+    "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{",
+  ]) {
     const socket = connect(Number(port), "127.0.0.1");
     socket.write(begun);
     const { promise, resolve } = Promise.withResolvers<undefined>();
-    socket.on("error", () => undefined).on("close", () => {
-      resolve(undefined);
-    });
+    socket
+      .on("error", () => undefined)
+      .on("close", () => {
+        resolve(undefined);
+      });
     socket.resume();
     await promise;
   }
@@ -178,7 +253,11 @@ test("a request that never ends is cut", async () => {
 });
 
 describe("the log's files", () => {
-  const files: Record<string, string> = { checkpoint: "signed note", "tile/0/000": "hashes", "tile/entries/000.p/3": "leaves" };
+  const files: Record<string, string> = {
+    checkpoint: "signed note",
+    "tile/0/000": "hashes",
+    "tile/entries/000.p/3": "leaves",
+  };
   const read = async (openLog: boolean, path: string, may = true) => {
     const authenticated: string[] = [];
     await using server = await serving(
@@ -187,7 +266,14 @@ describe("the log's files", () => {
           authenticated.push(credentials.url);
           return Promise.resolve({ kind: "anonymous", presented: undefined });
         },
-        tile: (_, asked, open) => Promise.resolve(open || may ? (files[asked] === undefined ? undefined : Buffer.from(files[asked])) : refuse("ROLE_MISSING", "for auditors")),
+        tile: (_, asked, open) =>
+          Promise.resolve(
+            open || may
+              ? files[asked] === undefined
+                ? undefined
+                : Buffer.from(files[asked])
+              : refuse("ROLE_MISSING", "for auditors"),
+          ),
       },
       { listeners: [{ ...tcp, openLog }] },
     );
@@ -202,7 +288,16 @@ describe("the log's files", () => {
   ])("%s, open: %s", async (path, open, expected) => {
     expect(await read(open, path)).toEqual(expected);
   });
-  test.each(["tile/0/001", "tile/0/00", "tile/0/../entries/000", "tile/%65ntries/000", "../graphql", "tile/00/000", "checkpoint/", "tile//000"])("%s is not there", async (path) => {
+  test.each([
+    "tile/0/001",
+    "tile/0/00",
+    "tile/0/../entries/000",
+    "tile/%65ntries/000",
+    "../graphql",
+    "tile/00/000",
+    "checkpoint/",
+    "tile//000",
+  ])("%s is not there", async (path) => {
     expect(await read(true, path)).toMatchObject({ status: 404 });
   });
   test("entries are refused to whoever is no auditor", async () => {
@@ -212,8 +307,12 @@ describe("the log's files", () => {
 
 test("metrics are in Prometheus's format, and no request can name a label", async () => {
   await using server = await serving();
-  for (let at = 0; at < 20; at++) await post(server.url, JSON.stringify({ query: `query Q${String(at)} { vkey }`, operationName: `Q${String(at)}` }));
-  await post(server.url, JSON.stringify({ query: readFileSync(new URL("../../schema/operations/Vkey.graphql", import.meta.url), "utf8") }));
+  for (let at = 0; at < 20; at++)
+    await post(server.url, JSON.stringify({ query: `query Q${String(at)} { vkey }`, operationName: `Q${String(at)}` }));
+  await post(
+    server.url,
+    JSON.stringify({ query: readFileSync(new URL("../../schema/operations/Vkey.graphql", import.meta.url), "utf8") }),
+  );
   await post(server.url, JSON.stringify({ query: "{ nothing }" }));
   const { body, headers } = await ask(`${server.url}/metrics`);
   expect(headers["content-type"]).toMatch(/^text\/plain; version=0\.0\.4/);
@@ -223,8 +322,15 @@ test("metrics are in Prometheus's format, and no request can name a label", asyn
     'signet_requests_total{operation="Vkey",outcome="ok"} 1',
     'signet_requests_total{operation="other",outcome="invalid"} 1',
   ]);
-  expect(lines).toEqual(expect.arrayContaining(["signet_log_size 42", "signet_sessions_open 1", 'signet_refusals_total{code="INPUT_INVALID"} 1']));
-  for (const line of lines.filter((one) => one !== "" && !one.startsWith("#"))) expect(line).toMatch(/^[a-z_]+(\{[^}]*\})? [-+0-9.eE]+$|^[a-z_]+(\{[^}]*\})? NaN$/);
+  expect(lines).toEqual(
+    expect.arrayContaining([
+      "signet_log_size 42",
+      "signet_sessions_open 1",
+      'signet_refusals_total{code="INPUT_INVALID"} 1',
+    ]),
+  );
+  for (const line of lines.filter((one) => one !== "" && !one.startsWith("#")))
+    expect(line).toMatch(/^[a-z0-9_]+(\{[^}]*\})? (?:[-+0-9.eE]+|NaN)$/);
   expect(body).not.toMatch(/Q1\b|nothing/);
 });
 

@@ -12,8 +12,8 @@ import type { Entry } from "../../src/model/entry.ts";
 import type { Key, KeyState } from "../../src/model/key.ts";
 import type { SigningSession } from "../../src/model/session.ts";
 import type { Appended, Conflict, Facts, Log, Spend, Write } from "../../src/ports/log.ts";
-import { sha256, sha256Hex } from "../../src/std/digest.ts";
 import { rfc3339 } from "../../src/std/clock.ts";
+import { sha256, sha256Hex } from "../../src/std/digest.ts";
 import { noStep } from "../../src/std/steps.ts";
 import { ed25519Signer, type NoteSigner } from "../../src/tlog/note.ts";
 
@@ -24,7 +24,7 @@ export const origin = "log.test/signet";
 export type TestLog = Sqlite;
 export interface Dialect {
   readonly name: string;
-  open(directory: string, parts?: Partial<SqliteParts>): Promise<TestLog>;
+  readonly open: (directory: string, parts?: Partial<SqliteParts>) => Promise<TestLog>;
 }
 
 const { privateKey } = generateKeyPairSync("ed25519");
@@ -46,7 +46,9 @@ export function directory(): TestDirectory {
   const path = mkdtempSync(join(tmpdir(), "signet-db-"));
   return {
     path,
-    [Symbol.dispose]: () => { rmSync(path, { recursive: true, force: true }); },
+    [Symbol.dispose]: () => {
+      rmSync(path, { recursive: true, force: true });
+    },
   };
 }
 
@@ -113,22 +115,38 @@ const frame = { v: 1, at: rfc3339(noon), node: "n1", epoch: 1 } as const;
 /** A small entry without conditions. */
 export const note = (message: string): Write => ({ entry: () => ({ ...frame, type: "incident.clock", message }) });
 
-const keyUse = (name: string) => ({ name, version: 1, custody: "software", uri: `software:${name}/1`, publicKey: sha256Hex(name) });
+const keyUse = (name: string) => ({
+  name,
+  version: 1,
+  custody: "software",
+  uri: `software:${name}/1`,
+  publicKey: sha256Hex(name),
+});
 
 /** An intent as the journal writes it: about 1 KB. */
-export const intent = (session: string, digest: string, key = "release", at = noon) => (facts: Facts): Entry => ({
-  ...frame,
-  at: rfc3339(at),
-  request: "rq_01KAKB2V3W4X5Y6Z7A8B9C0D1E",
-  type: "sign.intent",
-  by: job,
-  cnf: { jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
-  session,
-  key: keyUse(key),
-  items: [{ kind: "blob", artifacts: [{ name: "app-1.4.0.tgz", digest }], format: "raw", form: "digest", signed: digest.slice(7) }],
-  decision: { effect: "permit", grant: "release-tags", policy, reasons: ["tag of the release workflow"] },
-  uses: { granted: facts.uses?.granted ?? 0, spent: 1, left: facts.uses?.left ?? 0 },
-});
+export const intent =
+  (session: string, digest: string, key = "release", at = noon) =>
+  (facts: Facts): Entry => ({
+    ...frame,
+    at: rfc3339(at),
+    request: "rq_01KAKB2V3W4X5Y6Z7A8B9C0D1E",
+    type: "sign.intent",
+    by: job,
+    cnf: { jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
+    session,
+    key: keyUse(key),
+    items: [
+      {
+        kind: "blob",
+        artifacts: [{ name: "app-1.4.0.tgz", digest }],
+        format: "raw",
+        form: "digest",
+        signed: digest.slice(7),
+      },
+    ],
+    decision: { effect: "permit", grant: "release-tags", policy, reasons: ["tag of the release workflow"] },
+    uses: { granted: facts.uses?.granted ?? 0, spent: 1, left: facts.uses?.left ?? 0 },
+  });
 
 export const spendOf = (session: string, changes: Partial<Spend> = {}): Spend => ({
   session,
@@ -175,11 +193,12 @@ export const grownDigest = (n: number): string => digestOf(`artifact ${String(n)
 export const grownKey = (n: number): string => `key-${String(n % 50)}`;
 export const grownProject = (n: number): string => `project-${String(n % 1000)}`;
 
-const grown = (n: number) => (facts: Facts): Entry => {
-  const entry = intent(`ss_${String(Math.floor(n / 10))}`, grownDigest(n), grownKey(n), noon + n)(facts);
-  return { ...entry, by: { ...job, projectId: grownProject(n) } } as Entry; // the spread keeps the entry's type
-};
-
+const grown =
+  (n: number) =>
+  (facts: Facts): Entry => {
+    const entry = intent(`ss_${String(Math.floor(n / 10))}`, grownDigest(n), grownKey(n), noon + n)(facts);
+    return { ...entry, by: { ...job, projectId: grownProject(n) } } as Entry; // the spread keeps the entry's type
+  };
 
 /** A way for the database to fail under a running log. */
 export interface Failure {
@@ -203,9 +222,15 @@ function replaceExec(replacement: (sql: string, real: () => void) => void): Mend
   // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with its own `this` below
   const real = DatabaseSync.prototype.exec;
   DatabaseSync.prototype.exec = function (this: DatabaseSync, sql: string) {
-    replacement(sql, () => { real.call(this, sql); });
+    replacement(sql, () => {
+      real.call(this, sql);
+    });
   };
-  return { mend: () => { DatabaseSync.prototype.exec = real; } };
+  return {
+    mend: () => {
+      DatabaseSync.prototype.exec = real;
+    },
+  };
 }
 
 /** The first COMMIT of a group of Writes goes wrong. */
@@ -225,11 +250,15 @@ function failingCommit(error: Error, when: "before" | "after"): Mend {
 function failingInsert(error: Error): Mend {
   // eslint-disable-next-line @typescript-eslint/unbound-method -- it is called with its own `this` below
   const real = StatementSync.prototype.run;
-  StatementSync.prototype.run = function (this: StatementSync, ...values: Parameters<typeof real>) {
+  StatementSync.prototype.run = function (this: StatementSync, ...values: unknown[]) {
     if (this.sourceSQL.startsWith("INSERT INTO leaf")) throw error;
-    return real.apply(this, values);
+    return Reflect.apply(real, this, values) as ReturnType<typeof real>;
   };
-  return { mend: () => { StatementSync.prototype.run = real; } };
+  return {
+    mend: () => {
+      StatementSync.prototype.run = real;
+    },
+  };
 }
 
 /** Nothing works, opening neither. */

@@ -24,8 +24,7 @@ const filterOf = (filter: EntryFilter): Filter => ({
 });
 
 function explained({ entry, hypothetical }: ExplainInput, { broker, call }: RequestContext): Promise<Explained> {
-  if (entry != null) return granted(broker.explain(call, { entry }));
-  if (!hypothetical) throw new Error("graphql-js let a @oneOf input through that has no member");
+  if (entry !== undefined) return granted(broker.explain(call, { entry }));
   const { identity, keys, uses, ttl } = hypothetical;
   const items = itemsOf(hypothetical.items ?? []);
   if (isRefusal(items)) throw new Refused(items);
@@ -37,7 +36,9 @@ const explainedText = ({ effect, grant, refusal, grants }: Explained): readonly 
   effect === "permit" ? `permit, under grant ${grant ?? ""}` : `deny: ${refusal?.message ?? ""}`,
   ...grants.flatMap((one) => [
     `grant ${one.grant} (${one.file}:${String(one.line)}) ${one.fits ? "fits" : "does not fit"}`,
-    ...one.conditions.map(({ name, needed, asked, fits }) => `  ${fits ? "ok" : "no"}  ${name}: needs ${needed}, asked ${asked}`),
+    ...one.conditions.map(
+      ({ name, needed, asked, fits }) => `  ${fits ? "ok" : "no"}  ${name}: needs ${needed}, asked ${asked}`,
+    ),
   ]),
 ];
 

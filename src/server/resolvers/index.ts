@@ -45,11 +45,13 @@ const doorOf = (type: string) => (type === "Mutation" ? mutation : type === "Que
 /** One map for the schema: type, field, function. */
 export function allResolvers(): Record<string, object> {
   const all: Record<string, Record<string, unknown>> = {};
-  for (const [type, fields] of subjects.flatMap((subject) => Object.entries(subject))) {
+  for (const [type, fields] of subjects.flatMap((subject): [string, object][] => Object.entries(subject))) {
     const door = doorOf(type);
-    for (const [name, field] of Object.entries(fields)) {
-      (all[type] ??= {})[name] = door === undefined ? field : door(field as Field); // fields of Query and Mutation are functions
-    }
+    const guarded = Object.entries(fields).map(([name, field]: [string, unknown]): [string, unknown] => [
+      name,
+      door === undefined ? field : door(field as Field), // fields of Query and Mutation are functions
+    ]);
+    all[type] = { ...all[type], ...Object.fromEntries<unknown>(guarded) };
   }
   return { ...all, ...scalars };
 }

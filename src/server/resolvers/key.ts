@@ -1,17 +1,21 @@
 // Keys: what there is, and the life of their versions.
 
-import { refuse, type Refusal } from "../../model/errors.ts";
+import type { Receipt } from "../../broker/index.ts";
+import { type Refusal, refuse } from "../../model/errors.ts";
 import type { Key, KeyState } from "../../model/key.ts";
-import { Refused, granted } from "../errors.ts";
-import type { ChangeKeyStateInput, Resolvers } from "../generated.ts";
 import type { RequestContext } from "../context.ts";
+import { granted, Refused } from "../errors.ts";
+import type { ChangeKeyStateInput, Resolvers } from "../generated.ts";
 import { keyId, keyVersionId } from "../ids.ts";
 import { spend } from "../limits.ts";
-import type { Receipt } from "../../broker/index.ts";
 
 const changeTo =
   (to: KeyState) =>
-  (_: unknown, { input }: { readonly input: ChangeKeyStateInput }, { broker, call }: RequestContext): Promise<{ readonly key: Key; readonly receipt: Receipt } | Refusal> =>
+  (
+    _: unknown,
+    { input }: { readonly input: ChangeKeyStateInput },
+    { broker, call }: RequestContext,
+  ): Promise<{ readonly key: Key; readonly receipt: Receipt } | Refusal> =>
     broker.changeKeyState(call, { key: input.key, number: input.number ?? undefined, to, reason: input.reason });
 
 /** Read once per request, however often it is selected. */
@@ -22,10 +26,12 @@ export function keyOf(name: string, { broker, call, keys, budget }: RequestConte
   return known;
 }
 
-const existing = (name: string) => (key: Key | undefined): Key => {
-  if (key === undefined) throw new Refused(refuse("NOT_FOUND", `there is no key ${JSON.stringify(name)}`));
-  return key;
-};
+const existing =
+  (name: string) =>
+  (key: Key | undefined): Key => {
+    if (key === undefined) throw new Refused(refuse("NOT_FOUND", `there is no key ${JSON.stringify(name)}`));
+    return key;
+  };
 
 export const key: Resolvers = {
   Query: {

@@ -5,7 +5,10 @@ import { granted } from "../errors.ts";
 import type { Resolvers, Role as RoleName } from "../generated.ts";
 import { spend } from "../limits.ts";
 
-const nameOf = { operator: "OPERATOR", approver: "APPROVER", auditor: "AUDITOR" } as const satisfies Record<Role, RoleName>;
+const nameOf = { operator: "OPERATOR", approver: "APPROVER", auditor: "AUDITOR" } as const satisfies Record<
+  Role,
+  RoleName
+>;
 const namesOf = (held: readonly Role[]): readonly RoleName[] => held.map((role) => nameOf[role]);
 const rolesOf = (names: readonly RoleName[]): readonly Role[] => roles.filter((role) => names.includes(nameOf[role]));
 
@@ -32,9 +35,15 @@ export const principal: Resolvers = {
   },
   Mutation: {
     enrolFirstOperator: (_, { input }, { broker, call }) =>
-      broker.enrolFirstOperator(call, { name: input.name, issuer: input.issuer ?? undefined, subject: input.subject ?? undefined }),
-    openOperatorSession: (_, { input }, { broker, call }) => broker.openOperatorSession(call, { identityToken: input.identityToken ?? undefined }),
-    addOperator: (_, { input }, { broker, call }) => broker.addOperator(call, { ...input, roles: rolesOf(input.roles) }),
+      broker.enrolFirstOperator(call, {
+        name: input.name,
+        issuer: input.issuer ?? undefined,
+        subject: input.subject ?? undefined,
+      }),
+    openOperatorSession: (_, { input }, { broker, call }) =>
+      broker.openOperatorSession(call, { identityToken: input.identityToken ?? undefined }),
+    addOperator: (_, { input }, { broker, call }) =>
+      broker.addOperator(call, { ...input, roles: rolesOf(input.roles) }),
     removeOperator: (_, { input }, { broker, call }) => broker.removeOperator(call, input),
   },
   Principal: {

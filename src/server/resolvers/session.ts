@@ -21,26 +21,42 @@ export const session: Resolvers = {
     session: (_, { id }, { broker, call }) => granted(broker.session(call, id)),
     async sessions(_, { filter, first, after }, { broker, call, budget }) {
       const { open, key, principal } = filter ?? {};
-      const asked = { ...(open == null ? {} : { open }), ...(key == null ? {} : { key }), ...(principal == null ? {} : { principal }) };
+      const asked = {
+        ...(open == null ? {} : { open }),
+        ...(key == null ? {} : { key }),
+        ...(principal == null ? {} : { principal }),
+      };
       const { sessions, more } = await granted(broker.sessions(call, asked, forwardPage("session", first, after)));
       spend(budget, sessions.length);
-      const edges = sessions.map((node) => ({ cursor: cursorOf("session", node.openedAt), node }));
+      const edges = sessions.map((node) => ({ cursor: cursorOf("session", node.entry), node }));
       return {
         edges,
         nodes: sessions,
-        pageInfo: { hasNextPage: more, hasPreviousPage: after != null, startCursor: edges[0]?.cursor, endCursor: edges.at(-1)?.cursor },
+        pageInfo: {
+          hasNextPage: more,
+          hasPreviousPage: after != null,
+          startCursor: edges[0]?.cursor,
+          endCursor: edges.at(-1)?.cursor,
+        },
       };
     },
   },
   Mutation: {
     async openSigningSession(_, { input }, context) {
       const { identityToken, keys, uses, ttl, reason } = input;
-      const asked = { identityToken, keys, uses: uses ?? undefined, ttl: ttl ?? undefined, reason: reason ?? undefined };
+      const asked = {
+        identityToken,
+        keys,
+        uses: uses ?? undefined,
+        ttl: ttl ?? undefined,
+        reason: reason ?? undefined,
+      };
       const opened = await context.broker.openSession(context.call, asked);
       if (!isRefusal(opened)) continueAs(opened.session, context);
       return opened;
     },
-    closeSigningSession: (_, { input }, { broker, call }) => broker.closeSession(call, { session: input.session ?? undefined }),
+    closeSigningSession: (_, { input }, { broker, call }) =>
+      broker.closeSession(call, { session: input.session ?? undefined }),
     revokeSigningSession: (_, { input }, { broker, call }) => broker.revokeSession(call, input),
   },
   SigningSession: {
