@@ -34,7 +34,7 @@ import { prometheus } from "./server/metrics.ts";
 import type { Listener } from "./server/listener.ts";
 import type { Clock, Random } from "./std/clock.ts";
 import { parseDuration } from "./std/duration.ts";
-import type { Step } from "./std/steps.ts";
+import { noStep, type Step } from "./std/steps.ts";
 import { formatVkey } from "./tlog/vkey.ts";
 import { parsePolicy } from "./tlog/policy.ts";
 import { tlogWitnesses } from "./witness/tlog-witness.ts";
@@ -55,6 +55,14 @@ export interface Daemon extends AsyncDisposable {
   readonly vkey: string;
   /** Reads the policy directory again; an invalid one changes nothing and is logged. */
   reloadPolicy(): Promise<void>;
+}
+
+/** While no daemon runs: the log is proved, its views dropped and made again. */
+export async function rebuildViews({ config, log, clock, random }: Pick<DaemonParts, "config" | "log" | "clock" | "random">): Promise<void> {
+  const signer = logKey({ file: join(config.stateDirectory, "log.key"), origin: config.origin, masterKey: config.masterKey, random });
+  await using db = await openSqlite({ directory: config.stateDirectory, origin: config.origin, signer, clock, step: noStep, progress: telling(log, "hashing the log") });
+  await proved(db, log);
+  await db.rebuildViews();
 }
 
 /** Throws Fault LOG_DAMAGED, LOG_NOT_DURABLE, ConfigError or PolicyError, with words for the operator. */

@@ -1,10 +1,10 @@
 // signetd: the process. Arguments, signals, exit code; everything else is daemon.ts.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import pino from "pino";
 import { ConfigError, configJsonSchema, readConfig, readPolicyFiles } from "./config.ts";
-import { startDaemon } from "./daemon.ts";
+import { rebuildViews, startDaemon } from "./daemon.ts";
 import { errorTable, Fault } from "./model/errors.ts";
 import { loadPolicy, PolicyError } from "./policy/index.ts";
 import { systemClock, systemRandom } from "./std/clock.ts";
@@ -14,6 +14,7 @@ const usage = `signetd: the signing broker's daemon
 
   signetd --config signet.yaml           run
   signetd --config signet.yaml --check   read configuration and policy, say what is wrong, exit
+  signetd --config signet.yaml --rebuild drop the query tables and make them again from the leaves, exit
   signetd --config-schema                JSON Schema of the configuration, for editors
   signetd --version
 
@@ -37,6 +38,7 @@ async function run(args: readonly string[]): Promise<number> {
     options: {
       config: { type: "string" },
       check: { type: "boolean" },
+      rebuild: { type: "boolean" },
       "config-schema": { type: "boolean" },
       dev: { type: "boolean" },
       version: { type: "boolean" },
@@ -53,6 +55,10 @@ async function run(args: readonly string[]): Promise<number> {
   if (values.check) return say(`${values.config}: ok · ${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass · policy ${policy.hash}\n`);
 
   const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  if (values.rebuild) {
+    await rebuildViews({ config, log, clock: systemClock, random: systemRandom });
+    return say("the query tables are rebuilt from the leaves\n");
+  }
   const daemon = await startDaemon({ config, log, clock: systemClock, random: systemRandom, step: stepOf(process.env), version, dev: values.dev ?? false });
   process.on("SIGHUP", () => void daemon.reloadPolicy());
   const signal = await stopSignal();
@@ -73,14 +79,30 @@ function stopSignal(): Promise<string> {
   });
 }
 
-/** For the crash tests: this process kills itself at the named step. Says so, so that nobody is surprised. */
+/**
+ * For the fault tests, and said aloud so that nobody is surprised. SIGNET_DANGEROUSLY_DIE_AT names a step at which this
+ * process kills itself; or `@FILE`, which names it (`STEP`, or `STEP 2` for its second time) once that file is there.
+ * SIGNET_DANGEROUSLY_TELL_STEPS=1 writes the name of each step to stderr, in order with the system calls around it.
+ */
 function stepOf(environment: NodeJS.ProcessEnv): Step {
-  const named = environment["SIGNET_DANGEROUSLY_DIE_AT"];
-  if (named === undefined) return noStep;
-  if (!steps.some((step) => step === named)) throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${steps.join(", ")}`]);
-  process.stderr.write(`signetd dies at ${named}, as SIGNET_DANGEROUSLY_DIE_AT says\n`);
+  const [named, telling] = [environment["SIGNET_DANGEROUSLY_DIE_AT"], environment["SIGNET_DANGEROUSLY_TELL_STEPS"] === "1"];
+  if (named === undefined && !telling) return noStep;
+  const dying = named === undefined ? noStep : dyingAt(named);
   return (step) => {
-    if (step === named) process.kill(process.pid, "SIGKILL");
+    if (telling) writeSync(2, `step ${step}\n`);
+    dying(step);
+  };
+}
+
+function dyingAt(named: string): Step {
+  const file = named.startsWith("@") ? named.slice(1) : undefined;
+  if (file === undefined && !steps.some((step) => step === named)) throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${steps.join(", ")}`]);
+  process.stderr.write(`signetd dies at ${named}, as SIGNET_DANGEROUSLY_DIE_AT says\n`);
+  let passed = 0;
+  return (step) => {
+    if (file !== undefined && !existsSync(file)) return;
+    const [wanted, time = "1"] = (file === undefined ? named : readFileSync(file, "utf8")).trim().split(" ");
+    if (step === wanted && ++passed === Number(time)) process.kill(process.pid, "SIGKILL");
   };
 }
 

@@ -42,7 +42,7 @@ export async function entries(
   const found = await parts.log.entries(filter, page);
   const checkpoint = await newestCheckpoint(parts);
   await recordRead(call, asker, { ...filter, ...page }, found.entries.length, parts);
-  return { ...found, checkpoint };
+  return { ...found, entries: found.entries.map((one) => ({ ...one, size: checkpoint.size })), checkpoint };
 }
 
 export async function entry(call: Call, index: number, parts: Parts): Promise<LogEntry | Refusal | undefined> {

@@ -84,7 +84,7 @@ export function broker(parts: Parts): Broker {
     entries: (call, filter, page) => entries(call, filter, page, parts),
     entry: (call, index) => entry(call, index, parts),
     blob: (call, sha256) => reads(call, "blob", () => parts.log.blob(sha256)),
-    receipt: (call, index) => (call.caller.kind === "person" ? parts.log.receipt(index) : reads(call, "receipt", () => parts.log.receipt(index))),
+    receipt: (call, index, size) => reads(call, "receipt", () => parts.log.receipt(index, size)),
     checkpoint: (call, size) => checkpoint(call, size, parts),
     consistency: (call, from, to) => consistency(call, from, to, parts),
     vkey: () => parts.vkey,

@@ -1,14 +1,14 @@
 // The broker: everything that Signet does, one function per use case. Whoever calls has been authenticated by
 // `authenticate` and nothing else; whoever is refused gets a Refusal as the answer; a Fault is thrown.
 
-import type { EntryFilter, ListedSession, Page, LogEntry } from "../ports/log.ts";
+import type { Finished, SignItem } from "../formats/index.ts";
+import type { PendingAction, PendingState } from "../model/approval.ts";
 import type { Refusal } from "../model/errors.ts";
 import type { Key, KeyAlgorithm, KeyState, KeyVersion, Purpose } from "../model/key.ts";
-import type { PendingAction, PendingState } from "../model/approval.ts";
 import type { Person, Principal, Role } from "../model/principal.ts";
 import type { SigningSession } from "../model/session.ts";
-import type { Finished, SignItem } from "../formats/index.ts";
 import type { Explanation, PolicySet } from "../policy/index.ts";
+import type { EntryFilter, ListedSession, LogEntry, Page } from "../ports/log.ts";
 import type { Call, Caller } from "./call.ts";
 
 /** What a request brought along to prove who sends it. */
@@ -69,36 +69,99 @@ export interface Broker {
 
   openSession(
     call: Call,
-    input: { readonly identityToken: string; readonly keys: readonly string[]; readonly uses?: number | undefined; readonly ttl?: number | undefined; readonly reason?: string | undefined },
+    input: {
+      readonly identityToken: string;
+      readonly keys: readonly string[];
+      readonly uses?: number | undefined;
+      readonly ttl?: number | undefined;
+      readonly reason?: string | undefined;
+    },
   ): Answer<{ readonly session: SigningSession; readonly token: string; readonly receipt: Receipt }>;
-  closeSession(call: Call, input: { readonly session?: string | undefined }): Answer<{ readonly session: SigningSession; readonly receipt: Receipt }>;
-  revokeSession(call: Call, input: { readonly session: string; readonly reason: string }): Answer<{ readonly session: SigningSession; readonly receipt: Receipt }>;
-  sign(call: Call, input: { readonly idempotencyKey: string; readonly key: string; readonly items: readonly SignItem[] }): Answer<Signed>;
+  closeSession(
+    call: Call,
+    input: { readonly session?: string | undefined },
+  ): Answer<{ readonly session: SigningSession; readonly receipt: Receipt }>;
+  revokeSession(
+    call: Call,
+    input: { readonly session: string; readonly reason: string },
+  ): Answer<{ readonly session: SigningSession; readonly receipt: Receipt }>;
+  sign(
+    call: Call,
+    input: { readonly idempotencyKey: string; readonly key: string; readonly items: readonly SignItem[] },
+  ): Answer<Signed>;
 
-  createKey(call: Call, input: { readonly name: string; readonly purpose: Purpose; readonly algorithm: KeyAlgorithm; readonly custody: string }): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  createKey(
+    call: Call,
+    input: {
+      readonly name: string;
+      readonly purpose: Purpose;
+      readonly algorithm: KeyAlgorithm;
+      readonly custody: string;
+    },
+  ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
   /** APPROVAL_PENDING where it takes a second person. */
-  changeKeyState(call: Call, input: { readonly key: string; readonly number?: number | undefined; readonly to: KeyState; readonly reason: string }): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  changeKeyState(
+    call: Call,
+    input: {
+      readonly key: string;
+      readonly number?: number | undefined;
+      readonly to: KeyState;
+      readonly reason: string;
+    },
+  ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
 
-  enrolFirstOperator(call: Call, input: { readonly name: string; readonly issuer?: string | undefined; readonly subject?: string | undefined }): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
-  openOperatorSession(call: Call, input: { readonly identityToken?: string | undefined }): Answer<{ readonly operator: Person; readonly token: string; readonly expiresAt: number }>;
-  addOperator(call: Call, input: { readonly name: string; readonly issuer: string; readonly subject: string; readonly roles: readonly Role[] }): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
-  removeOperator(call: Call, input: { readonly operator: string }): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
-  decide(call: Call, input: { readonly pending: string; readonly hash: string; readonly verdict: "approved" | "denied" }): Answer<{ readonly pending: PendingAction; readonly receipt: Receipt }>;
+  enrolFirstOperator(
+    call: Call,
+    input: { readonly name: string; readonly issuer?: string | undefined; readonly subject?: string | undefined },
+  ): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
+  openOperatorSession(
+    call: Call,
+    input: { readonly identityToken?: string | undefined },
+  ): Answer<{ readonly operator: Person; readonly token: string; readonly expiresAt: number }>;
+  addOperator(
+    call: Call,
+    input: {
+      readonly name: string;
+      readonly issuer: string;
+      readonly subject: string;
+      readonly roles: readonly Role[];
+    },
+  ): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
+  removeOperator(
+    call: Call,
+    input: { readonly operator: string },
+  ): Answer<{ readonly operator: Person; readonly receipt: Receipt }>;
+  decide(
+    call: Call,
+    input: { readonly pending: string; readonly hash: string; readonly verdict: "approved" | "denied" },
+  ): Answer<{ readonly pending: PendingAction; readonly receipt: Receipt }>;
 
   /** LocalSocket, workload or person; refusal for a stranger. */
   viewer(call: Call): Answer<Principal>;
   key(call: Call, name: string): Answer<Key | undefined>;
   keys(call: Call): Answer<readonly Key[]>;
   operators(call: Call): Answer<readonly Person[]>;
-  pendingActions(call: Call, state: PendingState | undefined): Answer<readonly (PendingAction & { readonly stateNow: PendingState })[]>;
+  pendingActions(
+    call: Call,
+    state: PendingState | undefined,
+  ): Answer<readonly (PendingAction & { readonly stateNow: PendingState })[]>;
   session(call: Call, id: string): Answer<SigningSession | undefined>;
-  sessions(call: Call, filter: { readonly open?: boolean; readonly key?: string; readonly principal?: string }, page: Page): Answer<{ readonly sessions: readonly ListedSession[]; readonly more: boolean }>;
+  sessions(
+    call: Call,
+    filter: { readonly open?: boolean; readonly key?: string; readonly principal?: string },
+    page: Page,
+  ): Answer<{ readonly sessions: readonly ListedSession[]; readonly more: boolean }>;
 
   /** Auditors; each read is itself an entry. */
-  entries(call: Call, filter: EntryFilter, page: Page): Answer<{ readonly entries: readonly LogEntry[]; readonly more: boolean; readonly checkpoint: Checkpoint }>;
+  entries(
+    call: Call,
+    filter: EntryFilter,
+    page: Page,
+  ): Answer<{ readonly entries: readonly LogEntry[]; readonly more: boolean; readonly checkpoint: Checkpoint }>;
   entry(call: Call, index: number): Answer<LogEntry | undefined>;
   blob(call: Call, sha256: string): Answer<Uint8Array | undefined>;
-  receipt(call: Call, index: number): Answer<string | undefined>;
+  /** Against the checkpoint of `size`, by default the newest. */
+  receipt(call: Call, index: number, size?: number): Answer<string | undefined>;
   checkpoint(call: Call, size: number | undefined): Answer<Checkpoint | undefined>;
   consistency(call: Call, from: number, to: number): Answer<readonly Uint8Array[]>;
   vkey(): string;
@@ -109,7 +172,13 @@ export interface Broker {
     call: Call,
     input:
       | { readonly entry: number }
-      | { readonly identity: unknown; readonly keys: readonly string[]; readonly uses?: number | undefined; readonly ttl?: number | undefined; readonly items: readonly SignItem[] },
+      | {
+          readonly identity: unknown;
+          readonly keys: readonly string[];
+          readonly uses?: number | undefined;
+          readonly ttl?: number | undefined;
+          readonly items: readonly SignItem[];
+        },
   ): Answer<Explanation & { readonly policy: string; readonly inForce: boolean }>;
   policy(call: Call): Answer<PolicySet>;
   health(call: Call): Answer<{ readonly status: HealthCheck["status"]; readonly checks: readonly HealthCheck[] }>;

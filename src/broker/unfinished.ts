@@ -20,7 +20,7 @@ export interface Unfinished {
   readonly waiting: () => number;
 }
 
-export function unfinished(journal: Pick<Journal, "append">, log: Pick<Log, "leaves" | "head">): Unfinished {
+export function unfinished(journal: Pick<Journal, "append">, log: Pick<Log, "leaves">): Unfinished {
   const queue: { readonly outcome: Outcome; readonly blobs: readonly Uint8Array[] }[] = [];
   let settling = false;
 
@@ -42,8 +42,9 @@ export function unfinished(journal: Pick<Journal, "append">, log: Pick<Log, "lea
   return { later: (outcome, blobs) => queue.push({ outcome, blobs }), settle, waiting: () => queue.length };
 }
 
-async function isWritten(log: Pick<Log, "leaves" | "head">, intent: number): Promise<boolean> {
-  for await (const { leaf } of log.leaves(intent + 1, log.head().size)) {
+/** To the end that is on disk now: what the failed write left there may be newer than the last head we knew. */
+async function isWritten(log: Pick<Log, "leaves">, intent: number): Promise<boolean> {
+  for await (const { leaf } of log.leaves(intent + 1, Infinity)) {
     const entry = JSON.parse(fromUtf8(leaf)) as Entry; // our own leaf, read back from the log
     if ("intent" in entry && entry.type !== "incident.unfinished" && entry.intent.index === intent) return true;
   }

@@ -4,6 +4,7 @@ import type { Pending } from "../client/answers.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { canonicalJson } from "../std/json.ts";
 import { exits, Failure, granted, notFound } from "./failure.ts";
+import { said } from "./leaf.ts";
 import type { Job, Work } from "./run.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { timeLeft, when } from "./words.ts";
@@ -82,10 +83,10 @@ function hashOf({ action, hash, name }: Pending): string {
 }
 
 function actionLine({ action }: Pending): string {
-  const said = (name: string): string => String(action[name]);
+  const member = (name: string): string => said(action[name]);
   if (action["kind"] === "key.state")
-    return `key ${said("key")} v${said("number")} → ${said("to").toLowerCase().replaceAll("_", "-")} (${said("reason")})`;
+    return `key ${member("key")} v${member("number")} → ${member("to").toLowerCase().replaceAll("_", "-")} (${member("reason")})`;
   if (action["kind"] === "operator.add")
-    return `add operator ${said("name")} (${said("issuer")} · ${said("subject")}) as ${said("roles")}`;
+    return `add operator ${member("name")} (${member("issuer")} · ${member("subject")}) as ${member("roles")}`;
   return canonicalJson(action);
 }

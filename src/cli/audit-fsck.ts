@@ -37,7 +37,7 @@ async function fsckServer(job: Job<Options>): Promise<number> {
   const { client, target } = await connectedClient(job.world, job.options);
   try {
     const trust = await trustFor(job.world, job.out, job.options, client, target);
-    return await examine(job, filesOf(client), trust, target, target.context.server);
+    return await examine(job, filesOf(client), trust, target, target.context.server, true);
   } finally {
     client.close();
   }
@@ -55,7 +55,7 @@ async function fsckFolder(job: Job<Options>, folder: string, name: string): Prom
     );
   const trust = { vkey, policy: await witnessPolicy(world, options) };
   const target = { places: placesOf(world.env), context: { name: "folder", server: "" }, known: false };
-  return examine(job, filesIn(folder), trust, target, name);
+  return examine(job, filesIn(folder), trust, target, name, false);
 }
 
 /** As `signet audit export` leaves it: proves that the folder agrees with itself, not whose log it is. */
@@ -74,7 +74,10 @@ async function examine(
   target: Target,
   name: string,
 ): Promise<number> {
-  const before = await remembered(rememberedFile(target, trust), trust);
+  const seen = await remembered(rememberedFile(target, trust), trust);
+  // A copy may lawfully be older than what was seen of the living log: then the two cannot be compared here.
+  const older = !living && seen !== undefined && (await sizeOf(read)) < seen.checkpoint.size;
+  const before = older ? undefined : seen;
   const progress = out.progress(`fsck ${name}`);
   const verdict = await fsck({
     read,
@@ -110,6 +113,16 @@ async function examine(
   );
   requireWitnesses({ cosignatures }, trust);
   return exits.ok;
+}
+
+/** As the checkpoint says, which fsck verifies; 0 where there is none that can be read. */
+async function sizeOf(read: ReadFile): Promise<number> {
+  const bytes = await read("checkpoint");
+  try {
+    return bytes === undefined ? 0 : parseCheckpoint(parseNote(fromUtf8(bytes)).body).size;
+  } catch {
+    return 0;
+  }
 }
 
 export function throwUnlessConsistent(

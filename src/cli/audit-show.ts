@@ -6,7 +6,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { writeWhole } from "../client/files.ts";
 import { type Proved, proved } from "./audit-list.ts";
 import { exits, Failure, granted, notFound, usage } from "./failure.ts";
-import { resultOf, text, whatOf, whoOf } from "./leaf.ts";
+import { resultOf, said, text, whatOf, whoOf } from "./leaf.ts";
 import type { Job } from "./run.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { type TrustOptions, trustFor } from "./trust.ts";
@@ -34,7 +34,7 @@ export async function show({ world, out, words, options }: Job<Options>): Promis
 
 function lines({ index, entry }: Proved): readonly string[] {
   return [
-    `entry      ${count(index)} · ${String(entry["type"])}`,
+    `entry      ${count(index)} · ${said(entry["type"])}`,
     `when       ${text(entry["at"]) ?? ""}`,
     `who        ${whoOf(entry)}`,
     `what       ${whatOf(entry)}`,

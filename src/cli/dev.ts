@@ -14,6 +14,7 @@ import { readIfThere, writePrivate, writeWhole } from "../client/files.ts";
 import { base64 } from "../std/base64.ts";
 import { isJsonObject } from "../std/json.ts";
 import { ended, spawnDaemon } from "./daemon-process.ts";
+import type { JobEnvironment } from "./dev/issuer.ts";
 import { exits, Failure, granted, usage } from "./failure.ts";
 import type { Job } from "./run.ts";
 import type { World } from "./world.ts";
@@ -173,14 +174,14 @@ async function setUp(folder: string, url: string, world: World): Promise<void> {
   }
 }
 
-const environment = (folder: string, url: string, job: object): string =>
+const environment = (folder: string, url: string, job: Readonly<Record<keyof JobEnvironment, string>>): string =>
   Object.entries({
     XDG_CONFIG_HOME: join(folder, "config"),
     XDG_STATE_HOME: join(folder, "local"),
     SIGNET_SERVER: url,
     ...job,
   })
-    .map(([name, value]) => `export ${name}='${String(value)}'\n`)
+    .map(([name, value]) => `export ${name}='${value}'\n`)
     .join("");
 
 const next = (folder: string): string => `

@@ -42,34 +42,22 @@ export async function fetchBlob(client: Client, sha256: string): Promise<Uint8Ar
   return sha256Hex(bytes) === sha256 ? bytes : undefined;
 }
 
-/** The list of items that a leaf names by hash instead of holding it (more than ten items), for keeping beside the receipt. */
-export async function itemsBlob(client: Client, leaf: Uint8Array): Promise<Uint8Array | undefined> {
-  const sha256 = blobOf(parseLeaf(leaf)?.["items"]);
-  return sha256 === undefined ? undefined : fetchBlob(client, sha256);
-}
-
 /** Who: one line. */
 export function whoOf(entry: JsonObject): string {
   const by = isJsonObject(entry["by"]) ? entry["by"] : undefined;
   if (by === undefined) return "the daemon";
   const run = text(by["run"]);
-  switch (by["kind"]) {
-    case "workload":
-      return [text(by["project"]), text(by["ref"])?.replace(/^refs\/(?:heads|tags)\//, ""), run && `run ${run}`]
-        .filter(Boolean)
-        .join(" · ");
-    case "person":
-      return text(by["name"]) ?? "a person";
-    default:
-      return "local socket";
-  }
+  if (by["kind"] === "person") return text(by["name"]) ?? "a person";
+  if (by["kind"] !== "workload") return "local socket";
+  const ref = text(by["ref"])?.replace(/^refs\/(?:heads|tags)\//, "");
+  return [text(by["project"]), ref, run && `run ${run}`].filter(Boolean).join(" · ");
 }
 
 /** What it was about: one line. */
 export function whatOf(entry: JsonObject): string {
   const { items, key, keys, session, pending, operator } = entry;
   if (Array.isArray(items)) return itemsLine(items);
-  if (blobOf(items) !== undefined) return `${String(isJsonObject(items) ? (items["count"] ?? "many") : "many")} items`;
+  if (blobOf(items) !== undefined) return `${said(isJsonObject(items) ? items["count"] : undefined)} items`;
   if (isJsonObject(operator)) return `operator ${text(operator["name"]) ?? ""}`;
   if (typeof key === "string")
     return `key ${key}${typeof entry["version"] === "number" ? ` v${String(entry["version"])}` : ""}`;
@@ -94,13 +82,15 @@ export function resultOf(entry: JsonObject): string {
   const { type, result, code, key } = entry;
   if (type === "refusal") return `refused ${numberOf(text(code) ?? "")}`;
   if (type === "sign.outcome" && result === "done")
-    return `signed (v${String(isJsonObject(key) ? key["version"] : "?")})`;
+    return `signed (v${said(isJsonObject(key) ? key["version"] : undefined)})`;
   if (typeof result === "string")
-    return `${String(type)} ${result}${typeof code === "string" ? ` ${numberOf(code)}` : ""}`;
+    return `${said(type)} ${result}${typeof code === "string" ? ` ${numberOf(code)}` : ""}`;
   if (type === "key.state") return `${words(entry["from"])} → ${words(entry["to"])}`;
-  return String(type);
+  return said(type);
 }
 
-const words = (state: unknown): string => String(state).toLowerCase().replaceAll("_", "-");
+const words = (state: unknown): string => said(state).toLowerCase().replaceAll("_", "-");
 const numberOf = (code: string): string => (isRefusalCode(code) || isFaultCode(code) ? errorTable[code].number : code);
+/** A value that should be text, for people. */
+export const said = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""));
 export const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);

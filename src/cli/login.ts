@@ -90,6 +90,7 @@ async function tokenFor({ world, out, options }: Job<LoginOptions>, context: Con
     );
   const openid = await import("openid-client");
   const insecure = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])[:/]/.test(issuer);
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to stand out: loopback only, checked above
   const config = await openid.discovery(
     new URL(issuer),
     clientId,

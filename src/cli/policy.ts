@@ -7,6 +7,7 @@ import type { Operations } from "../client/answers.ts";
 import { isJsonObject } from "../std/json.ts";
 import { indexOf } from "./audit-show.ts";
 import { exits, granted, notFound, usage } from "./failure.ts";
+import { said } from "./leaf.ts";
 import type { Job } from "./run.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { checkDuration, wholeNumber } from "./session.ts";
@@ -134,10 +135,10 @@ export async function show({
         "grants",
         grants.filter(isJsonObject),
         [
-          { title: "GRANT", cell: (one) => String(one["name"]) },
-          { title: "ISSUER", cell: (one) => String(one["issuer"]) },
+          { title: "GRANT", cell: (one) => said(one["name"]) },
+          { title: "ISSUER", cell: (one) => said(one["issuer"]) },
           { title: "KEYS", cell: (one) => (Array.isArray(one["keys"]) ? one["keys"].join(" ") : "") },
-          { title: "FILE", cell: (one) => `${String(one["file"])}:${String(one["line"])}` },
+          { title: "FILE", cell: (one) => `${said(one["file"])}:${said(one["line"])}` },
         ],
         (one) => one,
       );

@@ -54,7 +54,7 @@ function programFor(world: World, version: string, ended: (exit: number) => void
 }
 
 /** What a command's code gets. */
-export interface Job<Options = Readonly<Record<never, never>>> {
+export interface Job<Options = Readonly<Record<string, unknown>>> {
   readonly world: World;
   readonly out: Output;
   /** Arguments, without options. */

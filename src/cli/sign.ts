@@ -20,7 +20,7 @@ import { parseNote } from "../tlog/note.ts";
 import { parseReceipt } from "../tlog/proof.ts";
 import { exits, Failure, granted, usage } from "./failure.ts";
 import { digestOfFile } from "./hash-file.ts";
-import { itemsBlob } from "./leaf.ts";
+import { itemList } from "./item-list.ts";
 import type { Output } from "./output.ts";
 import type { Job } from "./run.ts";
 import { clientFor, sessionFromEnvironment, targetOf } from "./server.ts";
@@ -147,7 +147,7 @@ async function artifactsOf({ world, words, options, out }: Job<SignOptions>): Pr
   for (const path of words) {
     const name = options.name ?? basename(path);
     const full = resolve(world.cwd, path);
-    const folder = options.outDir === undefined ? dirname(path) : options.outDir;
+    const folder = options.outDir ?? dirname(path);
     artifacts.push({
       path,
       name,
@@ -176,7 +176,14 @@ async function sessionFor(
   if (earlier !== undefined) {
     const client = await clientFor(world, options, earlier, { key: earlier.key, token: earlier.token });
     out.say("session", `${earlier.name} · of an earlier command`);
-    return { client, keys: earlier.keys, end: () => Promise.resolve(client.close()) };
+    return {
+      client,
+      keys: earlier.keys,
+      end: () => {
+        client.close();
+        return Promise.resolve();
+      },
+    };
   }
   const names = forms.map(({ key }) => key).filter((key) => key !== undefined);
   if (names.length < forms.length)
@@ -255,7 +262,12 @@ async function signPart(
       code: "UNREADABLE",
       message: `asked for ${several(part.length, "signature")}, the server sent ${count(signatures.length)}`,
     });
-  const extra = await itemsBlob(client, fromBase64(receipt.leaf));
+  const list = await itemList(client, receipt, items, signatures);
+  if (list === "missing")
+    out.warn(
+      `warning  the list of the ${count(part.length)} items could not be had: ask an auditor for it, the receipts need it`,
+    );
+  const extra = list === "missing" ? undefined : list;
   const written: Written[] = [];
   for (const [i, artifact] of part.entries()) {
     const signature = signatures[i];

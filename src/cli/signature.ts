@@ -6,9 +6,10 @@ import { createReadStream } from "node:fs";
 import { bundleFromJSON } from "@sigstore/bundle";
 
 import { base64 } from "../std/base64.ts";
-import { concat, fromHex, fromUtf8, utf8 } from "../std/bytes.ts";
+import { fromHex, fromUtf8 } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { isJsonObject, type JsonObject } from "../std/json.ts";
+import { pae } from "./signature-bytes.ts";
 
 export interface PublicKey {
   /** Where it came from, for people. */
@@ -54,8 +55,7 @@ export function parseBundle(text: string): Evidence {
   const hint = material.content.$case === "publicKey" ? material.content.publicKey.hint : undefined;
   if (content.$case === "messageSignature") {
     const { messageDigest, signature } = content.messageSignature;
-    // HashAlgorithm of sigstore_common.proto.
-    const kind = messageDigest.algorithm === 2 ? "sha384" : "sha256";
+    const kind = messageDigest.digest.length === 48 ? "sha384" : "sha256";
     return { kind: "blob", signature, hint, digest: `${kind}:${messageDigest.digest.toString("hex")}` };
   }
   const { payload, payloadType, signatures } = content.dsseEnvelope;
@@ -65,10 +65,6 @@ export function parseBundle(text: string): Evidence {
   if (first === undefined) throw new TypeError("it holds no signature");
   return { kind: "statement", signature: first.sig, signed: pae(payloadType, payload), statement, hint };
 }
-
-/** https://github.com/secure-systems-lab/dsse/blob/v1.0.0/protocol.md, "Signature Definition". */
-const pae = (type: string, payload: Uint8Array): Uint8Array =>
-  concat(utf8(`DSSEv1 ${String(utf8(type).length)} ${type} ${String(payload.length)} `), payload);
 
 /** The key that made the signature, of those given. */
 export async function signerOf(

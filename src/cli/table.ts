@@ -34,13 +34,13 @@ function fitted(natural: readonly number[], width: number | undefined): readonly
 }
 
 function padded(cell: string, width: number, right: boolean): string {
-  const characters = [...cell];
+  const characters = Array.from(cell);
   const cut = characters.length > width ? `${characters.slice(0, width - 1).join("")}…` : cell;
   const fill = " ".repeat(Math.max(0, width - length(cut)));
   return right ? fill + cut : cut + fill;
 }
 
-const length = (text: string): number => [...text].length;
+const length = (text: string): number => Array.from(text).length;
 
 /** Control and direction-changing characters as `\u{…}`. */
 export const visible = (text: string): string =>

@@ -13,7 +13,7 @@ import { type ReceiptFacts, verifyReceipt } from "../tlog/proof.ts";
 import { parseVkey, type Vkey } from "../tlog/vkey.ts";
 import { exits, Failure, proofBad, usage } from "./failure.ts";
 import { digestOfFile } from "./hash-file.ts";
-import { blobOf, parseLeaf, text, whoOf } from "./leaf.ts";
+import { blobOf, parseLeaf, said, text, whoOf } from "./leaf.ts";
 import type { Job } from "./run.ts";
 import {
   type Evidence,
@@ -189,11 +189,11 @@ function checkSubject(evidence: Evidence, path: string, { name, digest }: Questi
   const fits =
     evidence.kind === "blob" && evidence.digest === undefined
       ? true
-      : said.includes(digest) || (wide !== undefined && said.includes(wide));
+      : names.includes(digest) || (wide !== undefined && names.includes(wide));
   if (!fits)
     throw noMatch(
       `${path} speaks of another file than ${name}`,
-      `the file is ${digest}\nsigned is ${said.join(", ") || "nothing with a SHA-256"}`,
+      `the file is ${digest}\nsigned is ${names.join(", ") || "nothing with a SHA-256"}`,
     );
 }
 
@@ -279,9 +279,9 @@ function checkEntry(
 ): void {
   const wrong = (what: string) =>
     proofBad(`${found.proof} is of another signature`, what, `take the receipt that came with ${found.path}`);
-  if (entry["type"] !== "sign.outcome") throw wrong(`the entry is of type ${String(entry["type"])}, not sign.outcome`);
+  if (entry["type"] !== "sign.outcome") throw wrong(`the entry is of type ${said(entry["type"])}, not sign.outcome`);
   if (entry["result"] !== "done")
-    throw wrong(`the log says that this signature was ${String(entry["result"])}, not released`);
+    throw wrong(`the log says that this signature was ${said(entry["result"])}, not released`);
   const used = entry["key"];
   if (!isJsonObject(used) || used["publicKey"] !== key.fingerprint)
     throw wrong(`the log says that another key was used than ${key.name}`);
@@ -302,7 +302,7 @@ function show({ out, world }: Job<VerifyOptions>, name: string, digest: string, 
   for (const fact of facts) {
     const { logged, key } = fact;
     const used = isJsonObject(logged?.entry["key"])
-      ? `${String(logged.entry["key"]["name"])} v${String(logged.entry["key"]["version"])} · `
+      ? `${said(logged.entry["key"]["name"])} v${said(logged.entry["key"]["version"])} · `
       : "";
     out.one(
       [

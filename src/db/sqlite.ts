@@ -151,7 +151,7 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     leaf: (index) => later(() => read().leaf(index)),
     blob: (name) => later(() => blobOf(read(), name)),
     entries,
-    receipt: (index) => later(() => (index >= 0 && index < head.size ? receiptOf(head, index) : undefined)),
+    receipt: (index, size = head.size) => later(() => (index >= 0 && index < size && size <= head.size ? receiptOf(headAt(size), index) : undefined)),
     consistency: (from, to) => later(() => proverOf(to).consistency(from)),
     tile: (path) => later(() => (path === "checkpoint" ? utf8(checkpoints.sign(head)) : tileAt(path))),
     leaves,
@@ -213,6 +213,8 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     return { index, leaf: bytes, hash, size: at.size, entry, receipt: () => receiptOf(at, index, bytes) };
   }
 
+  const headAt = (size: number): Head => (size === head.size ? head : { ...head, size, root: proverOf(size).root });
+
   function receiptOf(at: Head, index: number, leaf = read().leaf(index)): string {
     if (leaf === undefined) throw new Fault("LOG_DAMAGED", `leaf ${String(index)} is missing`);
     return formatReceipt({
@@ -245,7 +247,7 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
   }
 
   async function* leaves(from: number, to: number): AsyncGenerator<{ index: number; leaf: Uint8Array }> {
-    const end = Math.min(to, head.size);
+    const end = Math.min(to, read().head().size); // after an error the log is read again first
     for (let at = Math.max(from, 0); at < end; at += tileWidth) {
       let index = at;
       for (const leaf of read().leaves(at, Math.min(at + tileWidth, end))) yield { index: index++, leaf };

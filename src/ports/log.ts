@@ -156,6 +156,8 @@ export interface LogEntry {
   readonly index: number;
   readonly leaf: Uint8Array;
   readonly entry: Entry;
+  /** Size of the checkpoint that its receipt is wanted against; the newest where absent. */
+  readonly size?: number | undefined;
   /** What the view row says differently from its leaf: the leaf is the fact. */
   readonly disagreement?: string | undefined;
 }
@@ -170,8 +172,8 @@ export interface Log extends AsyncDisposable {
   leaf(index: number): Promise<Uint8Array | undefined>;
   blob(sha256: string): Promise<Uint8Array | undefined>;
   entries(filter: EntryFilter, page: Page): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean }>;
-  /** Receipt of any leaf against the newest checkpoint. */
-  receipt(index: number): Promise<string | undefined>;
+  /** Receipt of any leaf against the checkpoint of a size, by default the newest. */
+  receipt(index: number, size?: number): Promise<string | undefined>;
   /** Sibling hashes, C2SP order. */
   consistency(from: number, to: number): Promise<readonly Uint8Array[]>;
   /** A path of the tlog-tiles tree (`checkpoint`, `tile/…`), undefined if there is no such tile for a signed checkpoint. */

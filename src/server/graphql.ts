@@ -71,9 +71,9 @@ export function createGraphql({ limits, dev, shortLane = true }: GraphqlOptions)
       const params = { query: "", variables: variableValues ?? undefined, operationName: operationName ?? undefined };
       setExecuteFn(() => executed(document, params, carriedBy(args.contextValue).signet.context));
     },
-    onResultProcess({ result, serverContext, setResultProcessor }) {
-      carriedBy(serverContext).signet.result = result as ExecutionResult; // batching is off and there are no subscriptions
-      setResultProcessor((_result, fetchAPI) => new fetchAPI.Response(null), "application/json");
+    onResultProcess(event) {
+      carriedBy(event.serverContext).signet.result = event.result as ExecutionResult; // batching is off and there are no subscriptions
+      event.setResultProcessor((_result, fetchAPI) => new fetchAPI.Response(null), "application/json");
     },
   };
 

@@ -36,7 +36,7 @@ export function blocksOf(file: string): readonly Block[] {
 const shells = ["sh", "bash", "shell", "console", "zsh"];
 
 /** What this block is for; a complaint where nobody can tell. */
-export type Use = "run" | "output" | "config" | "policy" | "shown" | { readonly complaint: string };
+type Use = "run" | "output" | "config" | "policy" | "shown" | { readonly complaint: string };
 
 export function useOf({ language, mark }: Block): Use {
   const explained = /^example: .{10,}$/.test(mark);

@@ -339,6 +339,13 @@ describe("39: what a request says of itself is cut and escaped in our log", () =
   });
 });
 
+/** A use case that rejects with whatever it is given, an Error or not. */
+const failing = (made: () => unknown) => (): Promise<never> => {
+  const { promise, reject } = Promise.withResolvers<never>();
+  reject(made());
+  return promise;
+};
+
 describe("40: errors of any kind keep our secrets", () => {
   const accidents: readonly (readonly [string, () => unknown])[] = [
     ["a fault", () => new Fault("LOG_NOT_DURABLE", "write /var/CANARY: ENOSPC", { cause: new Error("CANARY") })],
@@ -353,7 +360,7 @@ describe("40: errors of any kind keep our secrets", () => {
     ["an object", () => ({ message: "CANARY", stack: "CANARY", extensions: { secret: "CANARY" } })],
   ];
   test.each(accidents)("%s from a use case", async (_, made) => {
-    await using one = await serving({ viewer: () => Promise.reject(made() as Error), nonce: () => "n" });
+    await using one = await serving({ viewer: () => Promise.reject(made()), nonce: () => "n" });
     const reply = await post(one.url, JSON.stringify({ query: "{ viewer { label } }" }));
     expect(reply.body).not.toContain("CANARY");
     expect(JSON.parse(reply.body)).toMatchObject({
@@ -369,7 +376,7 @@ describe("40: errors of any kind keep our secrets", () => {
     });
   });
   test.each(accidents)("%s from authenticate", async (_, made) => {
-    await using one = await serving({ authenticate: () => Promise.reject(made() as Error) });
+    await using one = await serving({ authenticate: () => Promise.reject(made()) });
     const reply = await post(one.url, JSON.stringify({ query: "{ vkey }" }));
     expect([reply.status, reply.body.includes("CANARY")]).toEqual([500, false]);
   });

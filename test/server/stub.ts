@@ -76,7 +76,9 @@ export function stubBroker(over: Partial<Broker> = {}): Broker {
     ready: () => ({ ready: true, reason: "" }),
     ...over,
   };
-  return new Proxy(base, { get: (target, name): unknown => Reflect.get(target, name) ?? unexpected(String(name)) }) as Broker;
+  return new Proxy(base, {
+    get: (target, name): unknown => Reflect.get(target, name) ?? unexpected(String(name)),
+  }) as Broker;
 }
 
 export interface Serving extends AsyncDisposable {

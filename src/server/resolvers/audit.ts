@@ -67,9 +67,9 @@ export const audit: Resolvers = {
     at: ({ entry }) => Date.parse(entry.at),
     by: ({ entry }) => ("by" in entry ? entry.by : undefined),
     body: ({ entry }) => entry as unknown as Json, // it was read from the leaf's JSON
-    async receipt({ index }, _, { broker, call, budget }) {
+    async receipt({ index, size }, _, { broker, call, budget }) {
       spend(budget, 4);
-      const receipt = await granted(broker.receipt(call, index));
+      const receipt = await granted(broker.receipt(call, index, size));
       if (receipt === undefined) throw new Refused(refuse("NOT_FOUND", `the log has no entry ${String(index)}`));
       return receipt;
     },
