@@ -1,7 +1,7 @@
 // The configuration: one YAML file and a few SIGNET_* variables, read here and nowhere else. Strict: a key that is not
 // known is an error with its line. Secrets stand in it as references only.
 
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
 import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument } from "yaml";
@@ -20,21 +20,32 @@ const duration = z
 const path = z.string().min(1).describe("path, relative to this file");
 const origin = z
   .string()
-  .regex(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/, "must be a host name and path without scheme, such as signet.example.com/log")
+  .regex(
+    /^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*$/,
+    "must be a host name and path without scheme, such as signet.example.com/log",
+  )
   .describe("name of the log: the URL prefix it is served under, without scheme (C2SP tlog-checkpoint)");
 
 const tls = z.strictObject({
   cert: path.describe("PEM chain"),
   key: path.describe("PEM private key"),
-  clientCa: path.optional().describe("PEM roots of client certificates; with it, sessions may be bound to a certificate (RFC 8705)"),
+  clientCa: path
+    .optional()
+    .describe("PEM roots of client certificates; with it, sessions may be bound to a certificate (RFC 8705)"),
 });
 
 const listener = z.union([
   z.strictObject({
     tcp: z.string().regex(/^(.+):(\d{1,5})$/, "must be host:port, such as 127.0.0.1:8420"),
     tls: tls.optional(),
-    publicUrl: z.url().optional().describe("scheme and authority as clients see it, where a proxy stands in between; DPoP proofs name it"),
-    openLog: z.boolean().default(false).describe("show checkpoint and hash tiles to everybody; entry tiles always need the auditor role"),
+    publicUrl: z
+      .url()
+      .optional()
+      .describe("scheme and authority as clients see it, where a proxy stands in between; DPoP proofs name it"),
+    openLog: z
+      .boolean()
+      .default(false)
+      .describe("show checkpoint and hash tiles to everybody; entry tiles always need the auditor role"),
     dangerouslyAllowBearer: z.boolean().default(false).describe("loopback only: sessions without proof of possession"),
   }),
   z.strictObject({ unix: path.describe("socket, made with mode 0600; enrols the first operator") }),
@@ -56,7 +67,11 @@ const issuer = z.strictObject({
 const schema = z.strictObject({
   origin,
   stateDirectory: path.describe("database, log tree, sockets; one daemon only, on a local disk"),
-  node: z.string().regex(/^[a-z0-9.-]{1,63}$/i).optional().describe("name of this daemon in the log; the host's name where absent"),
+  node: z
+    .string()
+    .regex(/^[a-z0-9.-]{1,63}$/i)
+    .optional()
+    .describe("name of this daemon in the log; the host's name where absent"),
   listeners: z.array(listener).min(1),
   masterKey: secretReference.describe("32 bytes, base64 or raw, that seal private keys and the log's key"),
   custodies: z
@@ -108,26 +123,44 @@ type Environment = Readonly<Record<string, string | undefined>>;
 export function readConfig(file: string, environment: Environment): Config {
   const text = readText(file);
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, uniqueKeys: true, version: "1.2", maxAliasCount: 0 } as object);
-  if (document.errors.length > 0) throw new ConfigError(document.errors.map((error) => `${file}: ${error.message.split("\n")[0] ?? "not YAML"}`));
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    uniqueKeys: true,
+    version: "1.2",
+    maxAliasCount: 0,
+  } as object);
+  if (document.errors.length > 0)
+    throw new ConfigError(document.errors.map((error) => `${file}: ${error.message.split("\n")[0] ?? "not YAML"}`));
   const parsed = schema.safeParse(withVariables(document.toJS({ maxAliasCount: 0 }), environment));
-  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap((issue) => described(issue, file, document, lines)));
+  if (!parsed.success)
+    throw new ConfigError(parsed.error.issues.flatMap((issue) => described(issue, file, document, lines)));
 
   const here = (name: string): string => (isAbsolute(name) ? name : resolve(dirname(file), name));
   const secret = (reference: SecretReference): Secret => readSecret(reference, here, environment);
   const { publishEvery, masterKey, ...rest } = parsed.data;
-  const config: Config = { ...absolute(rest, here), file, publishEvery: parseDuration(publishEvery), masterKey: masterKeyOf(secret(masterKey)), secret };
+  const config: Config = {
+    ...absolute(rest, here),
+    file,
+    publishEvery: parseDuration(publishEvery),
+    masterKey: masterKeyOf(secret(masterKey)),
+    secret,
+  };
   checkListeners(config);
   return config;
 }
 
 function withVariables(given: unknown, environment: Environment): unknown {
   if (typeof given !== "object" || given === null) return given;
-  const over = Object.entries(variables).flatMap(([name, key]) => (environment[name] === undefined ? [] : [[key, environment[name]] as const]));
+  const over = Object.entries(variables).flatMap(([name, key]) =>
+    environment[name] === undefined ? [] : [[key, environment[name]] as const],
+  );
   return { ...given, ...Object.fromEntries(over) };
 }
 
-function absolute<T extends Omit<z.infer<typeof schema>, "publishEvery" | "masterKey">>(config: T, here: (path: string) => string): T {
+function absolute<T extends Omit<z.infer<typeof schema>, "publishEvery" | "masterKey">>(
+  config: T,
+  here: (path: string) => string,
+): T {
   return {
     ...config,
     stateDirectory: here(config.stateDirectory),
@@ -135,7 +168,14 @@ function absolute<T extends Omit<z.infer<typeof schema>, "publishEvery" | "maste
     witnesses: config.witnesses && here(config.witnesses),
     listeners: config.listeners.map((one) => {
       if ("unix" in one) return { unix: here(one.unix) };
-      return { ...one, tls: one.tls && { cert: here(one.tls.cert), key: here(one.tls.key), clientCa: one.tls.clientCa && here(one.tls.clientCa) } };
+      return {
+        ...one,
+        tls: one.tls && {
+          cert: here(one.tls.cert),
+          key: here(one.tls.key),
+          clientCa: one.tls.clientCa && here(one.tls.clientCa),
+        },
+      };
     }),
     issuers: config.issuers.map((one) => ({ ...one, ca: one.ca && readText(here(one.ca)) })),
   };
@@ -147,8 +187,10 @@ function checkListeners(config: Config): void {
     const host = one.tcp.slice(0, one.tcp.lastIndexOf(":"));
     const loopback = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(host);
     const where = `${config.file}: listeners[${String(index)}] ${one.tcp}`;
-    if (one.dangerouslyAllowBearer && !loopback) return [`${where}: dangerouslyAllowBearer is for loopback addresses only`];
-    if (!one.tls && !loopback && !one.publicUrl?.startsWith("https:")) return [`${where}: plain http beyond loopback; give tls, or publicUrl with https where a proxy terminates it`];
+    if (one.dangerouslyAllowBearer && !loopback)
+      return [`${where}: dangerouslyAllowBearer is for loopback addresses only`];
+    if (!one.tls && !loopback && !one.publicUrl?.startsWith("https:"))
+      return [`${where}: plain http beyond loopback; give tls, or publicUrl with https where a proxy terminates it`];
     return [];
   });
   if (problems.length > 0) throw new ConfigError(problems);
@@ -160,14 +202,19 @@ function masterKeyOf(secret: Secret): Secret {
   if (bytes.length === 32) return secret;
   const decoded = Buffer.from(Buffer.from(bytes).toString("utf8").trim(), "base64");
   if (decoded.length === 32) return new Secret(decoded);
-  throw new ConfigError([`masterKey: ${String(bytes.length)} bytes were found; 32 are needed, raw or as base64. Make one: openssl rand -base64 32`]);
+  throw new ConfigError([
+    `masterKey: ${String(bytes.length)} bytes were found; 32 are needed, raw or as base64. Make one: openssl rand -base64 32`,
+  ]);
 }
 
 function readSecret(reference: SecretReference, here: (path: string) => string, environment: Environment): Secret {
   if ("file" in reference) return new Secret(readBytes(here(reference.file)));
   if ("credential" in reference) {
     const directory = environment["CREDENTIALS_DIRECTORY"];
-    if (directory === undefined) throw new ConfigError([`credential ${reference.credential}: systemd gave no CREDENTIALS_DIRECTORY; add LoadCredential=${reference.credential}:… to the unit`]);
+    if (directory === undefined)
+      throw new ConfigError([
+        `credential ${reference.credential}: systemd gave no CREDENTIALS_DIRECTORY; add LoadCredential=${reference.credential}:… to the unit`,
+      ]);
     return new Secret(readBytes(join(directory, reference.credential)));
   }
   const value = environment[reference.env];
@@ -178,7 +225,9 @@ function readSecret(reference: SecretReference, here: (path: string) => string, 
 /** The grant files of the policy directory, by name. Throws ConfigError where it cannot be read. */
 export function readPolicyFiles(directory: string): readonly PolicyFile[] {
   try {
-    const names = readdirSync(directory).filter((name) => /\.ya?ml$/.test(name)).sort();
+    const names = readdirSync(directory)
+      .filter((name) => /\.ya?ml$/.test(name))
+      .sort();
     return names.map((name) => ({ path: name, text: readFileSync(join(directory, name), "utf8") }));
   } catch (error) {
     throw new ConfigError([`policy ${directory}: ${reason(error)}`]);
@@ -197,7 +246,11 @@ function readBytes(file: string): Uint8Array {
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : "cannot be read");
 
-export const thisHost = (): string => hostname().toLowerCase().replaceAll(/[^a-z0-9.-]/g, "-").slice(0, 63) || "signet";
+export const thisHost = (): string =>
+  hostname()
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9.-]/g, "-")
+    .slice(0, 63) || "signet";
 
 /** JSON Schema (draft 7, which editors' YAML servers read). */
 export const configJsonSchema = (): object => z.toJSONSchema(schema, { target: "draft-7", io: "input" });
@@ -224,7 +277,9 @@ function described(issue: z.core.$ZodIssue, file: string, document: Document, li
 function offsetOf(document: Document, at: readonly PropertyKey[], key: boolean): number {
   for (let length = at.length; length > 0; length--) {
     const parent = length === 1 ? document.contents : document.getIn(at.slice(0, length - 1), true);
-    const pair = isMap(parent) ? parent.items.find((one) => isPair(one) && isScalar(one.key) && one.key.value === at[length - 1]) : undefined;
+    const pair = isMap(parent)
+      ? parent.items.find((one) => isPair(one) && isScalar(one.key) && one.key.value === at[length - 1])
+      : undefined;
     const keyNode = pair && isScalar(pair.key) ? pair.key : undefined;
     const node = key || !pair ? keyNode : pair.value;
     const found = (node as { range?: readonly number[] } | undefined)?.range ?? keyNode?.range; // every parsed node has a range

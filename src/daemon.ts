@@ -8,12 +8,13 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import { activatePolicy } from "./broker/activate-policy.ts";
 import { broker } from "./broker/broker.ts";
-import { rates } from "./broker/guard.ts";
+import { clockWatch } from "./broker/clock-watch.ts";
 import type { Broker, HealthCheck } from "./broker/index.ts";
 import { type Journal, journal } from "./broker/journal.ts";
-import { operatorSessions } from "./broker/operators.ts";
+import { operatorSessions } from "./broker/operator-sessions.ts";
 import type { Parts } from "./broker/parts.ts";
 import { type Publishing, publishing } from "./broker/publish.ts";
+import { rates } from "./broker/rate.ts";
 import { replayMemory } from "./broker/replay.ts";
 import { compareTables, readWholeLog, rememberedHolds, reportUnfinished } from "./broker/start.ts";
 import { unfinished } from "./broker/unfinished.ts";
@@ -30,13 +31,13 @@ import { namesTenant, type PolicySet } from "./policy/index.ts";
 import type { Custody } from "./ports/custody.ts";
 import type { Witnesses } from "./ports/witness.ts";
 import { listen } from "./server/http.ts";
-import { prometheus } from "./server/metrics.ts";
 import type { Listener } from "./server/listener.ts";
-import type { Clock, Random } from "./std/clock.ts";
+import { prometheus } from "./server/metrics.ts";
+import { type Clock, forwardClock, type Random } from "./std/clock.ts";
 import { parseDuration } from "./std/duration.ts";
 import { noStep, type Step } from "./std/steps.ts";
-import { formatVkey } from "./tlog/vkey.ts";
 import { parsePolicy } from "./tlog/policy.ts";
+import { formatVkey } from "./tlog/vkey.ts";
 import { tlogWitnesses } from "./witness/tlog-witness.ts";
 
 export interface DaemonParts {
@@ -58,9 +59,26 @@ export interface Daemon extends AsyncDisposable {
 }
 
 /** While no daemon runs: the log is proved, its views dropped and made again. */
-export async function rebuildViews({ config, log, clock, random }: Pick<DaemonParts, "config" | "log" | "clock" | "random">): Promise<void> {
-  const signer = logKey({ file: join(config.stateDirectory, "log.key"), origin: config.origin, masterKey: config.masterKey, random });
-  await using db = await openSqlite({ directory: config.stateDirectory, origin: config.origin, signer, clock, step: noStep, progress: telling(log, "hashing the log") });
+export async function rebuildViews({
+  config,
+  log,
+  clock,
+  random,
+}: Pick<DaemonParts, "config" | "log" | "clock" | "random">): Promise<void> {
+  const signer = logKey({
+    file: join(config.stateDirectory, "log.key"),
+    origin: config.origin,
+    masterKey: config.masterKey,
+    random,
+  });
+  await using db = await openSqlite({
+    directory: config.stateDirectory,
+    origin: config.origin,
+    signer,
+    clock,
+    step: noStep,
+    progress: telling(log, "hashing the log"),
+  });
   await proved(db, log);
   await db.rebuildViews();
 }
@@ -70,20 +88,43 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { config, clock, random, step, log } = parts;
   await using undo = new AsyncDisposableStack();
   mkdirSync(config.stateDirectory, { recursive: true, mode: 0o750 });
-  const signer = logKey({ file: join(config.stateDirectory, "log.key"), origin: config.origin, masterKey: config.masterKey, random });
+  const signer = logKey({
+    file: join(config.stateDirectory, "log.key"),
+    origin: config.origin,
+    masterKey: config.masterKey,
+    random,
+  });
   const vkey = formatVkey(signer.vkey);
-  const db = undo.use(await openSqlite({ directory: config.stateDirectory, origin: config.origin, signer, clock, step, progress: telling(log, "hashing the log") }));
+  const db = undo.use(
+    await openSqlite({
+      directory: config.stateDirectory,
+      origin: config.origin,
+      signer,
+      clock,
+      step,
+      progress: telling(log, "hashing the log"),
+    }),
+  );
   const replayed = await proved(db, log);
 
   const epoch = replayed.epoch + 1;
   const metrics = prometheus({ logSize: () => db.head().size, openSessions: () => db.openSessions(clock()) });
-  db.onCommitted((seconds, leaves) => { metrics.committed(seconds, leaves); });
+  db.onCommitted((seconds, leaves) => {
+    metrics.committed(seconds, leaves);
+  });
   let policy: PolicySet | undefined;
   const inForce = (): PolicySet => {
     if (!policy) throw new Error("asked for policy before it was read");
     return policy;
   };
-  const journaling = journal({ log: db, clock, node: config.node ?? thisHost(), epoch, metrics, known: (who) => who.kind !== "workload" || (policy !== undefined && namesTenant(policy, who)) });
+  const journaling = journal({
+    log: db,
+    clock,
+    node: config.node ?? thisHost(),
+    epoch,
+    metrics,
+    known: (who) => who.kind !== "workload" || (policy !== undefined && namesTenant(policy, who)),
+  });
   await announce(journaling, replayed, vkey, parts);
   policy = await activatePolicy(readPolicyFiles(config.policy), { journal: journaling, state: db, clock });
 
@@ -103,8 +144,17 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   await published.publish();
 
   const policyTrouble: { message: string | undefined } = { message: undefined };
-  const { tokens, proofs } = identity({ issuers: config.issuers.map(issuerOf), epoch, clock, random, fetch: guardedFetch });
+  const { tokens, proofs } = identity({
+    issuers: config.issuers.map(issuerOf),
+    epoch,
+    clock,
+    random,
+    fetch: guardedFetch,
+  });
   const outcomes = unfinished(journaling, db);
+  const steady = (): number => performance.now();
+  /** Tokens and proofs are judged by the wall clock, which their makers have too; what we gave ends by this one. */
+  const forward = forwardClock(clock, steady);
   const brokerParts: Parts = {
     log: db,
     state: db,
@@ -117,13 +167,14 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     operatorSessions: operatorSessions(),
     replay: replayMemory(clock),
     unfinished: outcomes,
-    clock,
+    clock: forward,
     random,
     step,
     metrics,
     twoPersons: config.approvals === "two-persons",
     vkey,
     published: () => published.current(),
+    exports: new Map(),
     checks: () => checksOf(db, published, policyTrouble.message, config),
     stopped: () => stopping.reason,
   };
@@ -144,10 +195,25 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       { name: "fold refusals", every: 10_000, work: () => journaling.flush(false) },
       { name: "settle outcomes", every: 1_000, work: () => outcomes.settle() },
       { name: "watch policy", every: 5_000, work: reloadPolicy },
+      {
+        name: "watch clock",
+        every: 5_000,
+        work: clockWatch({ clock, steady, journal: journaling }),
+      },
     ]),
   );
   const serving: Broker = broker(brokerParts);
-  const server = undo.use(await listen({ broker: serving, listeners: config.listeners.map(listenerOf), metrics, log, clock, random, dev: parts.dev }));
+  const server = undo.use(
+    await listen({
+      broker: serving,
+      listeners: config.listeners.map(listenerOf),
+      metrics,
+      log,
+      clock: forward,
+      random,
+      dev: parts.dev,
+    }),
+  );
   log.info({ urls: server.urls, origin: config.origin, entries: db.head().size, vkey }, "signetd is ready");
 
   const open = undo.move();
@@ -167,7 +233,11 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
 /** What the log says of itself, of what was remembered, and of the tables; all leaves once. */
 async function proved(db: Sqlite, log: Logger): Promise<Replayed> {
   const verdict = await db.verify();
-  if (verdict.verdict === "damaged") throw new Fault("LOG_DAMAGED", `${verdict.message}. Restore the newest backup; nothing is signed on a damaged log.`);
+  if (verdict.verdict === "damaged")
+    throw new Fault(
+      "LOG_DAMAGED",
+      `${verdict.message}. Restore the newest backup; nothing is signed on a damaged log.`,
+    );
   await rememberedHolds(await db.remembered.read(), db);
   const replayed = await readWholeLog(db, telling(log, "reading the log"));
   await compareTables(replayed, db);
@@ -175,10 +245,22 @@ async function proved(db: Sqlite, log: Logger): Promise<Replayed> {
 }
 
 /** A new epoch begins, and what an earlier one left unfinished becomes visible. */
-async function announce(journaling: Journal, replayed: Replayed, vkey: string, { config, version }: DaemonParts): Promise<void> {
-  const dangerous = config.listeners.flatMap((one) => ("tcp" in one && one.dangerouslyAllowBearer ? [`bearer sessions on ${one.tcp}`] : []));
+async function announce(
+  journaling: Journal,
+  replayed: Replayed,
+  vkey: string,
+  { config, version }: DaemonParts,
+): Promise<void> {
+  const dangerous = config.listeners.flatMap((one) =>
+    "tcp" in one && one.dangerouslyAllowBearer ? [`bearer sessions on ${one.tcp}`] : [],
+  );
   if (config.approvals === "one-person") dangerous.push("one person does what otherwise takes two");
-  await journaling.append(undefined, () => ({ type: "daemon.start", version, vkey, dangerous: dangerous.length > 0 ? dangerous : undefined }));
+  await journaling.append(undefined, () => ({
+    type: "daemon.start",
+    version,
+    vkey,
+    dangerous: dangerous.length > 0 ? dangerous : undefined,
+  }));
   await reportUnfinished(replayed, journaling);
 }
 
@@ -192,11 +274,17 @@ async function farewell(journaling: Journal, published: Publishing, log: Logger)
   }
 }
 
-function openCustodies(config: Config, db: Sqlite, random: Random, undo: AsyncDisposableStack): ReadonlyMap<string, Custody> {
+function openCustodies(
+  config: Config,
+  db: Sqlite,
+  random: Random,
+  undo: AsyncDisposableStack,
+): ReadonlyMap<string, Custody> {
+  const kinds = new Map<string, (typeof custodies)[number]>(custodies.map((kind) => [kind.kind, kind]));
   const means = { sealedKeys: db.sealedKeys, random, masterKey: config.masterKey, secret: config.secret };
   return new Map(
     config.custodies.map((one) => {
-      const kind = custodies.find(({ kind: name }) => name === one.kind);
+      const kind = kinds.get(one.kind);
       if (!kind) throw new Error(`no custody of kind ${one.kind}`);
       return [one.kind, undo.use(kind.open(one, means))] as const;
     }),
@@ -204,7 +292,9 @@ function openCustodies(config: Config, db: Sqlite, random: Random, undo: AsyncDi
 }
 
 function witnessesOf(config: Config): Witnesses | undefined {
-  return config.witnesses === undefined ? undefined : tlogWitnesses({ policy: parsePolicy(readText(config.witnesses)), fetch: guardedFetch });
+  return config.witnesses === undefined
+    ? undefined
+    : tlogWitnesses({ policy: parsePolicy(readText(config.witnesses)), fetch: guardedFetch });
 }
 
 type Issuer = Config["issuers"][number];
@@ -229,17 +319,49 @@ function listenerOf(one: Config["listeners"][number]): Listener {
   };
 }
 
-function checksOf(db: Sqlite, published: Publishing, policyTrouble: string | undefined, config: Config): readonly HealthCheck[] {
+function checksOf(
+  db: Sqlite,
+  published: Publishing,
+  policyTrouble: string | undefined,
+  config: Config,
+): readonly HealthCheck[] {
   const { failing, size, lastCommit } = db.health();
   const database: HealthCheck = failing
-    ? { name: "database", status: "fail", message: `cannot be written since ${new Date(failing.since).toISOString()}: ${failing.message}`, hint: "mend the disk; Signet notices by itself, nothing to restart" }
-    : { name: "database", status: "ok", message: `SQLite, ${String(size)} entries, last commit ${lastCommit.toFixed(1)} ms` };
+    ? {
+        name: "database",
+        status: "fail",
+        message: `cannot be written since ${new Date(failing.since).toISOString()}: ${failing.message}`,
+        hint: "mend the disk; Signet notices by itself, nothing to restart",
+      }
+    : {
+        name: "database",
+        status: "ok",
+        message: `SQLite, ${String(size)} entries, last commit ${lastCommit.toFixed(1)} ms`,
+      };
   const witnesses = published.answers().map((one): HealthCheck => {
-    if (one.result === "cosigned") return { name: `witness ${one.witness}`, status: "ok", message: `cosigned at ${new Date(one.time * 1000).toISOString()}` };
+    if (one.result === "cosigned")
+      return {
+        name: `witness ${one.witness}`,
+        status: "ok",
+        message: `cosigned at ${new Date(one.time * 1000).toISOString()}`,
+      };
     return { name: `witness ${one.witness}`, status: one.result === "silent" ? "warn" : "fail", message: one.message };
   });
-  const policy: readonly HealthCheck[] = policyTrouble === undefined ? [] : [{ name: "policy files", status: "warn", message: policyTrouble, hint: "mend the file; the set in force stays until then" }];
-  const danger: readonly HealthCheck[] = config.approvals === "one-person" ? [{ name: "approvals", status: "warn", message: "one-person mode: nobody else looks at what makes keys sign" }] : [];
+  const policy: readonly HealthCheck[] =
+    policyTrouble === undefined
+      ? []
+      : [
+          {
+            name: "policy files",
+            status: "warn",
+            message: policyTrouble,
+            hint: "mend the file; the set in force stays until then",
+          },
+        ];
+  const danger: readonly HealthCheck[] =
+    config.approvals === "one-person"
+      ? [{ name: "approvals", status: "warn", message: "one-person mode: nobody else looks at what makes keys sign" }]
+      : [];
   return [database, ...witnesses, ...policy, ...danger];
 }
 

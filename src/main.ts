@@ -22,7 +22,8 @@ SIGHUP reads the policy directory again; SIGTERM and SIGINT finish what was acce
 Exit codes: 0 stopped in good order, 2 usage or configuration, 9 not durable or busy, 13 the log is damaged, 1 anything else.
 `;
 
-const version = (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string }).version; // ours
+const version = (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string })
+  .version; // ours
 
 async function main(args: readonly string[]): Promise<number> {
   try {
@@ -52,14 +53,28 @@ async function run(args: readonly string[]): Promise<number> {
 
   const config = readConfig(values.config, process.env);
   const policy = loadPolicy(readPolicyFiles(config.policy));
-  if (values.check) return say(`${values.config}: ok · ${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass · policy ${policy.hash}\n`);
+  if (values.check)
+    return say(
+      `${values.config}: ok · ${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass · policy ${policy.hash}\n`,
+    );
 
-  const log = pino({ level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination({ dest: 2, sync: true }));
+  const log = pino(
+    { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+    pino.destination({ dest: 2, sync: true }),
+  );
   if (values.rebuild) {
     await rebuildViews({ config, log, clock: systemClock, random: systemRandom });
     return say("the query tables are rebuilt from the leaves\n");
   }
-  const daemon = await startDaemon({ config, log, clock: systemClock, random: systemRandom, step: stepOf(process.env), version, dev: values.dev ?? false });
+  const daemon = await startDaemon({
+    config,
+    log,
+    clock: systemClock,
+    random: systemRandom,
+    step: stepOf(process.env),
+    version,
+    dev: values.dev ?? false,
+  });
   process.on("SIGHUP", () => void daemon.reloadPolicy());
   const signal = await stopSignal();
   log.info({ signal }, "stopping: finishing what was accepted");
@@ -75,7 +90,10 @@ function say(text: string): number {
 
 function stopSignal(): Promise<string> {
   return new Promise((resolve) => {
-    for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => { resolve(signal); });
+    for (const signal of ["SIGTERM", "SIGINT"] as const)
+      process.once(signal, () => {
+        resolve(signal);
+      });
   });
 }
 
@@ -85,7 +103,10 @@ function stopSignal(): Promise<string> {
  * SIGNET_DANGEROUSLY_TELL_STEPS=1 writes the name of each step to stderr, in order with the system calls around it.
  */
 function stepOf(environment: NodeJS.ProcessEnv): Step {
-  const [named, telling] = [environment["SIGNET_DANGEROUSLY_DIE_AT"], environment["SIGNET_DANGEROUSLY_TELL_STEPS"] === "1"];
+  const [named, telling] = [
+    environment["SIGNET_DANGEROUSLY_DIE_AT"],
+    environment["SIGNET_DANGEROUSLY_TELL_STEPS"] === "1",
+  ];
   if (named === undefined && !telling) return noStep;
   const dying = named === undefined ? noStep : dyingAt(named);
   return (step) => {
@@ -96,7 +117,8 @@ function stepOf(environment: NodeJS.ProcessEnv): Step {
 
 function dyingAt(named: string): Step {
   const file = named.startsWith("@") ? named.slice(1) : undefined;
-  if (file === undefined && !steps.some((step) => step === named)) throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${steps.join(", ")}`]);
+  if (file === undefined && !steps.some((step) => step === named))
+    throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${steps.join(", ")}`]);
   process.stderr.write(`signetd dies at ${named}, as SIGNET_DANGEROUSLY_DIE_AT says\n`);
   let passed = 0;
   return (step) => {
@@ -113,11 +135,18 @@ function complain(error: unknown): number {
   }
   if (error instanceof Fault) {
     const row = errorTable[error.code];
-    process.stderr.write(`signetd: error[${row.number}] ${row.title}\n  found  ${error.message}\n  next   ${row.explain}\n`);
+    process.stderr.write(
+      `signetd: error[${row.number}] ${row.title}\n  found  ${error.message}\n  next   ${row.explain}\n`,
+    );
     return row.exit;
   }
-  const wrongArguments = error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
-  process.stderr.write(wrongArguments ? `signetd: ${error.message}\n\n${usage}` : `signetd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  const wrongArguments =
+    error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+  process.stderr.write(
+    wrongArguments
+      ? `signetd: ${error.message}\n\n${usage}`
+      : `signetd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
+  );
   return wrongArguments ? 2 : 1;
 }
 

@@ -20,7 +20,14 @@ export async function activatePolicy(files: readonly PolicyFile[], parts: Policy
   const texts = utf8(canonicalJson(policy.files.map(({ path, text }) => ({ path, text }))));
   const appended = await parts.journal.append(
     undefined,
-    () => ({ type: "policy.change", policy: policy.hash, before: stored?.value.hash, files: { blob: `sha256:${sha256Hex(texts)}`, count: policy.files.length }, grants: policy.grants.length, cases: policy.cases }),
+    () => ({
+      type: "policy.change",
+      policy: policy.hash,
+      before: stored?.value.hash,
+      files: { blob: `sha256:${sha256Hex(texts)}`, count: policy.files.length },
+      grants: policy.grants.length,
+      cases: policy.cases,
+    }),
     {
       blobs: [texts],
       puts: [{ kind: "policy", id: "current", value: { hash: policy.hash }, expects: stored?.revision ?? 0 }],
@@ -31,13 +38,20 @@ export async function activatePolicy(files: readonly PolicyFile[], parts: Policy
   return policy;
 }
 
-async function stillPermitted(policy: PolicySet, parts: PolicyParts): Promise<readonly { readonly session: string; readonly policy: string }[]> {
+async function stillPermitted(
+  policy: PolicySet,
+  parts: PolicyParts,
+): Promise<readonly { readonly session: string; readonly policy: string }[]> {
   const kept: { session: string; policy: string }[] = [];
   const at = parts.clock();
   const pageSize = 1000;
   for (let after: number | undefined; ; ) {
     const page = await parts.state.sessions({ open: true, at }, { limit: pageSize, backward: true, after });
-    kept.push(...page.filter((session) => permits(policy, session, at, parts)).map((session) => ({ session: session.id, policy: policy.hash })));
+    kept.push(
+      ...page
+        .filter((session) => permits(policy, session, at, parts))
+        .map((session) => ({ session: session.id, policy: policy.hash })),
+    );
     const last = page.at(-1);
     if (page.length < pageSize || !last) return kept;
     after = last.entry;
@@ -45,10 +59,21 @@ async function stillPermitted(policy: PolicySet, parts: PolicyParts): Promise<re
 }
 
 function permits(policy: PolicySet, session: SigningSession, at: number, parts: PolicyParts): boolean {
-  const purposes = Object.fromEntries(session.keys.flatMap((name) => parts.state.record("key", name)?.value ?? []).map((key) => [key.name, key.purpose]));
-  const decided = decideOpen(policy, { principal: session.principal, keys: session.keys, purposes, uses: session.usesGranted, ttl: session.limits.ttl, at });
+  const purposes = Object.fromEntries(
+    session.keys.flatMap((name) => parts.state.record("key", name)?.value ?? []).map((key) => [key.name, key.purpose]),
+  );
+  const decided = decideOpen(policy, {
+    principal: session.principal,
+    keys: session.keys,
+    purposes,
+    uses: session.usesGranted,
+    ttl: session.limits.ttl,
+    at,
+  });
   return decided.effect === "permit" && decided.grant === session.grant && sameReach(decided.limits, session.limits);
 }
 
-const sameReach = (a: SigningSession["limits"], b: SigningSession["limits"]): boolean => canonicalJson(reach(a)) === canonicalJson(reach(b));
-const reach = ({ items, windows, ratePerMinute }: SigningSession["limits"]): Json => JSON.parse(JSON.stringify([items, windows, ratePerMinute ?? null])) as Json; // plain data of ours
+const sameReach = (a: SigningSession["limits"], b: SigningSession["limits"]): boolean =>
+  canonicalJson(reach(a)) === canonicalJson(reach(b));
+const reach = ({ items, windows, ratePerMinute }: SigningSession["limits"]): Json =>
+  JSON.parse(JSON.stringify([items, windows, ratePerMinute ?? null])) as Json; // plain data of ours

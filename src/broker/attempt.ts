@@ -4,33 +4,17 @@
 // it is in flight, or UNFINISHED after a crash; another request under the key is refused. Signatures are public, so
 // keeping them is no risk; what else an answer holds is computed again from the request, which is the same.
 
-import type { ItemRecord } from "../model/item.ts";
-import { Fault, refuse, type Refusal } from "../model/errors.ts";
 import type { Entry } from "../model/entry.ts";
+import { Fault, type Refusal, refuse } from "../model/errors.ts";
 import type { KeyVersion } from "../model/key.ts";
-import type { SigningSession } from "../model/session.ts";
 import { concat, fromUtf8, hex } from "../std/bytes.ts";
-import { sha256, sha256Hex } from "../std/digest.ts";
-import { canonicalJson } from "../std/json.ts";
-import type { SignRequest } from "./guard.ts";
+import { type Asked, finish } from "./asked.ts";
+import { proofUsed } from "./guard.ts";
 import type { Signed } from "./index.ts";
 import type { Parts } from "./parts.ts";
-import { type Asked, finish } from "./sign.ts";
-
-export interface Attempted {
-  /** SHA-256 over session and idempotency key. */
-  readonly id: Uint8Array;
-  /** SHA-256 (hex) of what was asked: key, and per item its kind and the hash of what is signed. */
-  readonly request: string;
-}
 
 /** Answers are kept as long as the session may ask again, and this much longer. Milliseconds. */
 export const keepAnswers = 24 * 3_600_000;
-
-export const attemptOf = (session: SigningSession, request: SignRequest, records: readonly ItemRecord[]): Attempted => ({
-  id: sha256(`${session.id}\0${request.idempotencyKey}`),
-  request: sha256Hex(canonicalJson([request.key, ...records.map((one) => `${one.kind} ${one.signed}`)])),
-});
 
 interface Attempts {
   /** Runs `perform` unless the same attempt is under way, whose answer is then everybody's. */
@@ -47,7 +31,9 @@ export function attempts(parts: Parts): Attempts {
     const first = underWay.get(id);
     if (first) {
       if (sameProof(first.asked, asked)) return parts.journal.refused(proofUsed, asked.about);
-      return first.asked.attempt.request === asked.attempt.request ? first.answer : parts.journal.refused(mismatch(asked), asked.about);
+      return first.asked.attempt.request === asked.attempt.request
+        ? first.answer
+        : parts.journal.refused(mismatch(asked), asked.about);
     }
     const answer = perform();
     underWay.set(id, { asked, answer });
@@ -62,14 +48,21 @@ export function attempts(parts: Parts): Attempts {
     const earlier = await parts.state.attempt(asked.attempt.id);
     if (!earlier) return undefined;
     if (earlier.request !== asked.attempt.request) return parts.journal.refused(mismatch(asked), asked.about);
-    if (!parts.replay.once(asked.presented.proof, asked.call.request)) return parts.journal.refused(proofUsed, asked.about);
-    if (earlier.answer === undefined || earlier.outcome === undefined) return parts.journal.refused(neverFinished(asked), asked.about);
+    if (!parts.replay.once(asked.presented.proof, asked.call.request))
+      return parts.journal.refused(proofUsed, asked.about);
+    if (earlier.answer === undefined || earlier.outcome === undefined)
+      return parts.journal.refused(neverFinished(asked), asked.about);
     return sameAnswer(asked, earlier.answer, earlier.outcome);
   }
 
   async function sameAnswer(asked: Asked, answer: Uint8Array, outcome: number): Promise<Signed> {
-    const [leaf, proof, session] = await Promise.all([parts.log.leaf(outcome), parts.log.receipt(outcome), parts.state.session(asked.session.id)]);
-    if (!leaf || proof === undefined) throw new Fault("LOG_DAMAGED", `the outcome ${String(outcome)} of a finished request is gone`);
+    const [leaf, proof, session] = await Promise.all([
+      parts.log.leaf(outcome),
+      parts.log.receipt(outcome),
+      parts.state.session(asked.session.id),
+    ]);
+    if (!leaf || proof === undefined)
+      throw new Fault("LOG_DAMAGED", `the outcome ${String(outcome)} of a finished request is gone`);
     const version = signedBy(leaf) ?? asked.version;
     return {
       version,
@@ -90,13 +83,19 @@ export function attempts(parts: Parts): Attempts {
   return { oneAtATime, answered };
 }
 
-export const proofUsed: Refusal = refuse("PROOF_INVALID", "this proof was used before", "make a fresh proof for each request");
-
 const mismatch = ({ request }: Asked): Refusal =>
-  refuse("IDEMPOTENCY_MISMATCH", `idempotency key "${request.idempotencyKey}" was used for another request`, "use a new idempotency key");
+  refuse(
+    "IDEMPOTENCY_MISMATCH",
+    `idempotency key "${request.idempotencyKey}" was used for another request`,
+    "use a new idempotency key",
+  );
 
 const neverFinished = ({ request }: Asked): Refusal =>
-  refuse("UNFINISHED", `the first attempt under idempotency key "${request.idempotencyKey}" never finished; its uses are spent`, "send the request under a new idempotency key");
+  refuse(
+    "UNFINISHED",
+    `the first attempt under idempotency key "${request.idempotencyKey}" never finished; its uses are spent`,
+    "send the request under a new idempotency key",
+  );
 
 function sameProof(first: Asked, second: Asked): boolean {
   const [a, b] = [first.presented.proof?.mark, second.presented.proof?.mark];
@@ -116,10 +115,4 @@ function stored(bytes: Uint8Array): readonly Uint8Array[] {
     at += 2 + length;
   }
   return out;
-}
-
-/** As many signatures as items, or it is not an answer. */
-export function signaturesOf(items: number, signatures: readonly Uint8Array[]): readonly Uint8Array[] {
-  if (signatures.length !== items) throw new Fault("SIGNATURE_WRONG", `${String(items)} items, ${String(signatures.length)} signatures`);
-  return signatures;
 }

@@ -1,15 +1,14 @@
 // What auditors ask, and what the log answers: entries as leaves, proofs, checkpoints, tiles. Every look at the
 // entries is itself an entry. Nothing here changes anything else.
 
-import { isRefusal, refuse, type Refusal } from "../model/errors.ts";
-import type { Role } from "../model/principal.ts";
+import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
+import type { Person, Role } from "../model/principal.ts";
 import type { EntryFilter, LogEntry, Page } from "../ports/log.ts";
 import { canonicalJson } from "../std/json.ts";
 import { type Call, callerFields, type Presented, principalOf } from "./call.ts";
-import { personWith } from "./guard.ts";
+import { personWith, proofUsed } from "./guard.ts";
 import type { Checkpoint } from "./index.ts";
 import type { Parts } from "./parts.ts";
-import { proofUsed } from "./attempt.ts";
 
 const readers: readonly Role[] = ["auditor", "operator", "approver"];
 
@@ -25,7 +24,9 @@ export async function reader(call: Call, action: string, parts: Parts): Promise<
 export async function acquaintance(call: Call, action: string, parts: Parts): Promise<Refusal | undefined> {
   const { caller } = call;
   const known = caller.kind === "person" || caller.kind === "session";
-  const refusal = known ? undefined : refuse("UNAUTHENTICATED", "this needs a session token", "signet login, or signet session open");
+  const refusal = known
+    ? undefined
+    : refuse("UNAUTHENTICATED", "this needs a session token", "signet login, or signet session open");
   const used = parts.replay.once(caller.presented?.proof, call.request) ? undefined : proofUsed;
   const no = refusal ?? used;
   return no && parts.journal.refused(no, { request: call.request, action, by: principalOf(caller) });
@@ -36,7 +37,9 @@ export async function entries(
   filter: EntryFilter,
   page: Page,
   parts: Parts,
-): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean; readonly checkpoint: Checkpoint } | Refusal> {
+): Promise<
+  { readonly entries: readonly LogEntry[]; readonly more: boolean; readonly checkpoint: Checkpoint } | Refusal
+> {
   const asker = await reader(call, "audit.read", parts);
   if (isRefusal(asker)) return asker;
   const found = await parts.log.entries(filter, page);
@@ -53,9 +56,19 @@ export async function entry(call: Call, index: number, parts: Parts): Promise<Lo
   return leaf && { index, leaf, entry: JSON.parse(Buffer.from(leaf).toString("utf8")) as LogEntry["entry"] }; // our own leaf
 }
 
-async function recordRead(call: Call, asker: { readonly person: Parameters<typeof callerFields>[0]; readonly presented: Presented }, query: object, count: number, parts: Parts): Promise<void> {
+async function recordRead(
+  call: Call,
+  asker: { readonly person: Person; readonly presented: Presented },
+  query: object,
+  count: number,
+  parts: Parts,
+): Promise<void> {
   const { fields, blobs } = callerFields(asker.person, asker.presented);
-  await parts.journal.append(call.request, () => ({ type: "audit.read", ...fields, query: canonicalJson(query as never).slice(0, 512), count }), { blobs });
+  await parts.journal.append(
+    call.request,
+    () => ({ type: "audit.read", ...fields, query: canonicalJson(query as never).slice(0, 512), count }),
+    { blobs },
+  );
 }
 
 export async function newestCheckpoint(parts: Parts): Promise<Checkpoint> {
@@ -63,7 +76,11 @@ export async function newestCheckpoint(parts: Parts): Promise<Checkpoint> {
   return { ...parts.log.head(), ...heading(note), note, witnesses: [] };
 }
 
-export async function checkpoint(call: Call, size: number | undefined, parts: Parts): Promise<Checkpoint | Refusal | undefined> {
+export async function checkpoint(
+  call: Call,
+  size: number | undefined,
+  parts: Parts,
+): Promise<Checkpoint | Refusal | undefined> {
   const refused = await acquaintance(call, "checkpoint", parts);
   if (refused) return refused;
   if (size === undefined) return parts.published() ?? newestCheckpoint(parts);
@@ -77,19 +94,56 @@ export function heading(note: string): { readonly origin: string; readonly size:
   return { origin, size: Number(size), root: Buffer.from(root, "base64") };
 }
 
-export async function consistency(call: Call, from: number, to: number, parts: Parts): Promise<readonly Uint8Array[] | Refusal> {
+export async function consistency(
+  call: Call,
+  from: number,
+  to: number,
+  parts: Parts,
+): Promise<readonly Uint8Array[] | Refusal> {
   const refused = await acquaintance(call, "consistency", parts);
   if (refused) return refused;
   const { size } = parts.log.head();
-  if (from < 0 || from > to || to > size) return refuse("INPUT_INVALID", `asked from ${String(from)} to ${String(to)}; the log has ${String(size)} entries`, "0 <= from <= to <= size");
+  if (from < 0 || from > to || to > size)
+    return refuse(
+      "INPUT_INVALID",
+      `asked from ${String(from)} to ${String(to)}; the log has ${String(size)} entries`,
+      "0 <= from <= to <= size",
+    );
   return parts.log.consistency(from, to);
 }
 
 /** `open`: this listener shows checkpoint and hash tiles to everybody. Entry tiles hold names and need a role. */
-export async function tile(call: Call, path: string, open: boolean, parts: Parts): Promise<Uint8Array | Refusal | undefined> {
-  if (!open || path.startsWith("tile/entries/")) {
+export async function tile(
+  call: Call,
+  path: string,
+  open: boolean,
+  parts: Parts,
+): Promise<Uint8Array | Refusal | undefined> {
+  const names = path.startsWith("tile/entries/");
+  if (!open || names) {
     const asker = await reader(call, "log.tile", parts);
     if (isRefusal(asker)) return asker;
+    if (names) await recordExport(call, asker, path, parts);
   }
   return parts.log.tile(path);
+}
+
+/** An export fetches thousands of tiles: one entry for all that a person fetches within this time. Milliseconds. */
+const exportSpan = 600_000;
+
+async function recordExport(
+  call: Call,
+  asker: { readonly person: Person; readonly presented: Presented },
+  path: string,
+  parts: Parts,
+): Promise<void> {
+  const since = parts.exports.get(asker.person.id);
+  if (since !== undefined && parts.clock() - since < exportSpan) return;
+  parts.exports.set(asker.person.id, parts.clock());
+  const { fields, blobs } = callerFields(asker.person, asker.presented);
+  await parts.journal.append(
+    call.request,
+    () => ({ type: "audit.export", ...fields, query: path, count: parts.log.head().size }),
+    { blobs },
+  );
 }

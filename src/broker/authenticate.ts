@@ -3,7 +3,7 @@
 // A bad proof for a session that exists is recorded under the session's principal: somebody holds its token without
 // its key. Everything else that fails here is a stranger.
 
-import { refuse, isRefusal, type Refusal } from "../model/errors.ts";
+import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import type { Confirmation, Principal } from "../model/principal.ts";
 import { stateAt } from "../model/session.ts";
 import { sha256 } from "../std/digest.ts";
@@ -19,14 +19,24 @@ export async function authenticate(credentials: Credentials, request: string, pa
 
   const found = await holder(token.text, parts);
   if (!found) {
-    const unknown = refuse("UNAUTHENTICATED", "the session token is not known here", "open a session: signet session open, or signet login");
+    const unknown = refuse(
+      "UNAUTHENTICATED",
+      "the session token is not known here",
+      "open a session: signet session open, or signet login",
+    );
     return parts.journal.refused(unknown, { request, action: "authenticate", by: undefined });
   }
   const presented = present(credentials, token, found.cnf, parts);
-  if (isRefusal(presented)) return parts.journal.refused(presented, { request, action: "authenticate", by: found.by, session: found.session });
+  if (isRefusal(presented))
+    return parts.journal.refused(presented, { request, action: "authenticate", by: found.by, session: found.session });
   const caller = found.caller(presented);
-  const ended = caller.kind === "session" && stateAt(caller.session, parts.clock()) !== "EXPIRED" && endedSession(caller.session, parts.clock());
-  return ended ? parts.journal.refused(ended, { request, action: "authenticate", by: found.by, presented, session: found.session }) : caller;
+  const ended =
+    caller.kind === "session" &&
+    stateAt(caller.session, parts.clock()) !== "EXPIRED" &&
+    endedSession(caller.session, parts.clock());
+  return ended
+    ? parts.journal.refused(ended, { request, action: "authenticate", by: found.by, presented, session: found.session })
+    : caller;
 }
 
 interface Token {
@@ -37,7 +47,12 @@ interface Token {
 function tokenOf(authorization: string | undefined): Token | Refusal | undefined {
   if (authorization === undefined) return undefined;
   const match = /^(dpop|bearer) (sg[so]_[\w-]{1,200})$/i.exec(authorization);
-  if (!match?.[1] || !match[2]) return refuse("UNAUTHENTICATED", "the Authorization header is not `DPoP sgs_…`", "open a session: signet session open, or signet login");
+  if (!match?.[1] || !match[2])
+    return refuse(
+      "UNAUTHENTICATED",
+      "the Authorization header is not `DPoP sgs_…`",
+      "open a session: signet session open, or signet login",
+    );
   return { scheme: match[1].toLowerCase() === "dpop" ? "dpop" : "bearer", text: match[2] };
 }
 
@@ -52,26 +67,58 @@ async function holder(token: string, parts: Parts): Promise<Holder | undefined> 
   if (token.startsWith("sgo_")) {
     const login = parts.operatorSessions.find(token, parts.clock());
     const person = login && parts.state.record("person", login.person)?.value;
-    return person && { by: person, cnf: login.cnf, session: undefined, caller: (presented) => ({ kind: "person", person: { ...person, methods: login.methods }, presented }) };
+    return (
+      person && {
+        by: person,
+        cnf: login.cnf,
+        session: undefined,
+        caller: (presented) => ({ kind: "person", person: { ...person, methods: login.methods }, presented }),
+      }
+    );
   }
   const session = await parts.state.sessionByToken(sha256(token));
-  return session && { by: session.principal, cnf: session.cnf, session: session.id, caller: (presented) => ({ kind: "session", session, presented }) };
+  return (
+    session && {
+      by: session.principal,
+      cnf: session.cnf,
+      session: session.id,
+      caller: (presented) => ({ kind: "session", session, presented }),
+    }
+  );
 }
 
 /** Holds what came with the request against what the session is bound to: one binding per session, nothing else counts. */
 function present(credentials: Credentials, token: Token, cnf: Confirmation, parts: Parts): Presented | Refusal {
   if ("bearer" in cnf) {
     if (credentials.bearer && token.scheme === "bearer") return { cnf };
-    return refuse("PROOF_INVALID", "this session is a bearer session, which this listener does not take", "use the listener that it was opened on");
+    return refuse(
+      "PROOF_INVALID",
+      "this session is a bearer session, which this listener does not take",
+      "use the listener that it was opened on",
+    );
   }
   if ("x5t#S256" in cnf) {
     if (credentials.certificate === cnf["x5t#S256"]) return { cnf };
-    return refuse("PROOF_INVALID", "the request did not come over the client certificate that the session is bound to", "connect with the certificate that opened the session");
+    return refuse(
+      "PROOF_INVALID",
+      "the request did not come over the client certificate that the session is bound to",
+      "connect with the certificate that opened the session",
+    );
   }
-  if (token.scheme !== "dpop") return refuse("PROOF_INVALID", "the session is bound to a key; its token alone is worth nothing", "send `Authorization: DPoP …` and a DPoP proof");
+  if (token.scheme !== "dpop")
+    return refuse(
+      "PROOF_INVALID",
+      "the session is bound to a key; its token alone is worth nothing",
+      "send `Authorization: DPoP …` and a DPoP proof",
+    );
   const proof = parts.proofs.verify({ ...credentials, token: token.text });
   if (isRefusal(proof)) return proof;
-  if (proof.jkt !== cnf.jkt) return refuse("PROOF_INVALID", "the proof was made with another key than the session is bound to", "use the key that opened the session");
+  if (proof.jkt !== cnf.jkt)
+    return refuse(
+      "PROOF_INVALID",
+      "the proof was made with another key than the session is bound to",
+      "use the key that opened the session",
+    );
   return { cnf, proof };
 }
 
@@ -83,6 +130,7 @@ async function withoutToken(credentials: Credentials, request: string, parts: Pa
     if (isRefusal(proof)) return parts.journal.refused(proof, { request, action: "authenticate", by: undefined });
     return { kind, presented: { cnf: { jkt: proof.jkt }, proof } };
   }
-  if (credentials.certificate !== undefined) return { kind, presented: { cnf: { "x5t#S256": credentials.certificate } } };
+  if (credentials.certificate !== undefined)
+    return { kind, presented: { cnf: { "x5t#S256": credentials.certificate } } };
   return { kind, presented: credentials.bearer ? { cnf: { bearer: true } } : undefined };
 }

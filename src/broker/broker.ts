@@ -1,7 +1,7 @@
 // The broker, put together from its parts: each use case gets them, the server gets the functions.
 
-import { isRefusal, refuse, type Refusal } from "../model/errors.ts";
-import { pendingStateAt, decide } from "./approvals.ts";
+import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
+import { decide, pendingStateAt } from "./approvals.ts";
 import { acquaintance, checkpoint, consistency, entries, entry, reader, tile } from "./audit.ts";
 import { authenticate } from "./authenticate.ts";
 import type { Call } from "./call.ts";
@@ -58,7 +58,12 @@ export function broker(parts: Parts): Broker {
       const refused = await acquaintance(call, "key", parts);
       if (refused) return refused;
       const { caller } = call;
-      if (caller.kind === "session" && !caller.session.keys.includes(name)) return refuse("KEY_NOT_IN_SESSION", "a job sees the keys of its session only", "signet login shows operators all");
+      if (caller.kind === "session" && !caller.session.keys.includes(name))
+        return refuse(
+          "KEY_NOT_IN_SESSION",
+          "a job sees the keys of its session only",
+          "signet login shows operators all",
+        );
       return parts.state.record("key", name)?.value;
     },
     keys: (call) => reads(call, "keys", () => parts.state.records("key").map(({ value }) => value)),
@@ -72,12 +77,16 @@ export function broker(parts: Parts): Broker {
       ),
     session: async (call, id) => {
       const { caller } = call;
-      if (caller.kind === "session" && caller.session.id === id) return (await acquaintance(call, "session", parts)) ?? parts.state.session(id);
+      if (caller.kind === "session" && caller.session.id === id)
+        return (await acquaintance(call, "session", parts)) ?? parts.state.session(id);
       return reads(call, "session", () => parts.state.session(id));
     },
     sessions: (call, filter, page) =>
       reads(call, "sessions", async () => {
-        const sessions = await parts.state.sessions({ ...filter, at: parts.clock() }, { ...page, limit: page.limit + 1 });
+        const sessions = await parts.state.sessions(
+          { ...filter, at: parts.clock() },
+          { ...page, limit: page.limit + 1 },
+        );
         return { sessions: sessions.slice(0, page.limit), more: sessions.length > page.limit };
       }),
 
@@ -98,4 +107,3 @@ export function broker(parts: Parts): Broker {
     },
   };
 }
-

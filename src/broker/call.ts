@@ -1,11 +1,11 @@
 // One call: who makes it, how they proved it, and the id under which it stands in answers, log and traces.
 
-import { utf8 } from "../std/bytes.ts";
-import { sha256Hex } from "../std/digest.ts";
 import type { Caller as CallerFields } from "../model/entry.ts";
 import type { Confirmation, LocalSocket, Person, Principal } from "../model/principal.ts";
 import type { SigningSession } from "../model/session.ts";
 import type { Proof } from "../ports/identity.ts";
+import { utf8 } from "../std/bytes.ts";
+import { sha256Hex } from "../std/digest.ts";
 
 /** How the caller's key binds this request. `proof` is there with `jkt`. */
 export interface Presented {
@@ -37,7 +37,8 @@ export function callerFields(
   identityToken?: string,
 ): { readonly fields: CallerFields; readonly blobs: readonly Uint8Array[] } {
   const proof = presented?.proof && utf8(presented.proof.jws);
-  const evidence = proof || identityToken ? { proof: proof && { blob: `sha256:${sha256Hex(proof)}` }, identityToken } : undefined;
+  const evidence =
+    proof || identityToken ? { proof: proof && { blob: `sha256:${sha256Hex(proof)}` }, identityToken } : undefined;
   return { fields: { by, cnf: presented?.cnf, evidence }, blobs: proof ? [proof] : [] };
 }
 

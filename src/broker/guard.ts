@@ -4,8 +4,8 @@
 // the window, the rate and the state of key and session as they are now. The log checks the parts that may change
 // again, inside the intent's transaction.
 
-import { prepare, type Prepared, type SignItem } from "../formats/index.ts";
-import { isRefusal, refuse, type Refusal } from "../model/errors.ts";
+import { type Prepared, prepare, type SignItem } from "../formats/index.ts";
+import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import type { Decision } from "../model/grant.ts";
 import { purposeOf } from "../model/item.ts";
 import { current, type KeyVersion } from "../model/key.ts";
@@ -15,6 +15,7 @@ import { decideItems } from "../policy/index.ts";
 import type { State } from "../ports/log.ts";
 import { rfc3339 } from "../std/clock.ts";
 import type { Call, Presented } from "./call.ts";
+import type { Rate } from "./rate.ts";
 
 export interface SignRequest {
   readonly idempotencyKey: string;
@@ -33,19 +34,31 @@ const maxItems = 100;
 /** Step one: what would be signed, computed from the request alone and the session's verified claims. */
 export function parse(request: SignRequest, session: SigningSession, state: Pick<State, "record">): Parsed | Refusal {
   if (request.items.length < 1 || request.items.length > maxItems) {
-    return refuse("INPUT_INVALID", `asked for ${String(request.items.length)} items; a request has 1 to ${String(maxItems)}`, "split the work into several requests");
+    return refuse(
+      "INPUT_INVALID",
+      `asked for ${String(request.items.length)} items; a request has 1 to ${String(maxItems)}`,
+      "split the work into several requests",
+    );
   }
   if (!/^[\x21-\x7e]{1,128}$/.test(request.idempotencyKey)) {
     return refuse("INPUT_INVALID", "idempotencyKey must be 1 to 128 printable ASCII characters without spaces");
   }
   if (!session.keys.includes(request.key)) {
-    return refuse("KEY_NOT_IN_SESSION", `asked for key "${shown(request.key)}"; this session covers ${session.keys.join(", ")}`, "open a session that names the key");
+    return refuse(
+      "KEY_NOT_IN_SESSION",
+      `asked for key "${shown(request.key)}"; this session covers ${session.keys.join(", ")}`,
+      "open a session that names the key",
+    );
   }
   const key = state.record("key", request.key)?.value;
   const version = key && current(key);
   if (!version) {
     const found = key?.versions.at(-1);
-    return refuse("KEY_NOT_ACTIVE", `key "${request.key}" is ${found ? found.state : "unknown"}`, "ask an operator: signet key show " + request.key);
+    return refuse(
+      "KEY_NOT_ACTIVE",
+      `key "${request.key}" is ${found ? found.state : "unknown"}`,
+      `ask an operator: signet key show ${request.key}`,
+    );
   }
   const prepared: Prepared[] = [];
   for (const [index, item] of request.items.entries()) {
@@ -64,19 +77,37 @@ export function parse(request: SignRequest, session: SigningSession, state: Pick
 }
 
 /** Step two: whether this session may have it, now. */
-export function admit(session: SigningSession, prepared: readonly Prepared[], at: number, policy: string, rate: Rate): Decision | Refusal {
+export function admit(
+  session: SigningSession,
+  prepared: readonly Prepared[],
+  at: number,
+  policy: string,
+  rate: Rate,
+): Decision | Refusal {
   const ended = endedSession(session, at);
   if (ended) return ended;
   if (session.policy !== policy) {
-    return refuse("POLICY_CHANGED", `policy is now ${policy.slice(0, 15)}…; this session was permitted by ${session.policy.slice(0, 15)}…`, "open a new session");
+    return refuse(
+      "POLICY_CHANGED",
+      `policy is now ${policy.slice(0, 15)}…; this session was permitted by ${session.policy.slice(0, 15)}…`,
+      "open a new session",
+    );
   }
   if (session.usesLeft < prepared.length) return spent(session, prepared.length, session.usesLeft);
-  const denied = decideItems(session.limits, prepared.map((one) => one.record), at);
+  const denied = decideItems(
+    session.limits,
+    prepared.map((one) => one.record),
+    at,
+  );
   if (denied) return denied;
   const wait = rate.take(`${principalKey(session.principal)} ${session.grant}`, session.limits.ratePerMinute, at);
   if (wait > 0) {
     return {
-      ...refuse("RATE_LIMITED", `grant "${session.grant}" allows ${String(session.limits.ratePerMinute)} requests a minute`, "put many files into one request"),
+      ...refuse(
+        "RATE_LIMITED",
+        `grant "${session.grant}" allows ${String(session.limits.ratePerMinute)} requests a minute`,
+        "put many files into one request",
+      ),
       retryAfter: wait,
     };
   }
@@ -98,39 +129,39 @@ export const spent = (session: Pick<SigningSession, "id" | "usesGranted">, asked
   );
 
 /** A person with one of these roles, or why not. */
-export function personWith(call: Call, allowed: readonly Role[]): { readonly person: Person; readonly presented: Presented } | Refusal {
+export function personWith(
+  call: Call,
+  allowed: readonly Role[],
+): { readonly person: Person; readonly presented: Presented } | Refusal {
   const { caller } = call;
   if (caller.kind === "person") {
     if (caller.person.roles.some((role) => allowed.includes(role))) return caller;
-    return refuse("ROLE_MISSING", `this needs the role ${allowed.join(" or ")}; ${caller.person.name} has ${caller.person.roles.join(", ")}`, "ask an operator to give you the role");
+    return refuse(
+      "ROLE_MISSING",
+      `this needs the role ${allowed.join(" or ")}; ${caller.person.name} has ${caller.person.roles.join(", ")}`,
+      "ask an operator to give you the role",
+    );
   }
-  if (caller.kind === "socket") return refuse("UNAUTHENTICATED", "the local socket gives no privilege beyond enrolling the first operator", "signet login");
-  if (caller.kind === "session") return refuse("ROLE_MISSING", "this is for people; a CI job opens, uses and closes its own session", "signet login");
+  if (caller.kind === "socket")
+    return refuse(
+      "UNAUTHENTICATED",
+      "the local socket gives no privilege beyond enrolling the first operator",
+      "signet login",
+    );
+  if (caller.kind === "session")
+    return refuse(
+      "ROLE_MISSING",
+      "this is for people; a CI job opens, uses and closes its own session",
+      "signet login",
+    );
   return refuse("UNAUTHENTICATED", "no session token came with the request", "signet login");
-}
-
-/** Token buckets in memory, one per principal and grant: a restart forgives, a crash loop does not matter at this scale. */
-export interface Rate {
-  /** Seconds to wait; 0 where a place was taken. */
-  take(id: string, perMinute: number | undefined, at: number): number;
-}
-
-export function rates(): Rate {
-  const buckets = new Map<string, { tokens: number; at: number }>();
-  return {
-    take(id, perMinute, at) {
-      if (perMinute === undefined) return 0;
-      if (buckets.size > 10_000) buckets.clear();
-      const bucket = buckets.get(id) ?? { tokens: perMinute, at };
-      buckets.set(id, bucket);
-      bucket.tokens = Math.min(perMinute, bucket.tokens + (Math.max(0, at - bucket.at) / 60_000) * perMinute);
-      bucket.at = at;
-      if (bucket.tokens < 1) return Math.ceil(((1 - bucket.tokens) / perMinute) * 60);
-      bucket.tokens -= 1;
-      return 0;
-    },
-  };
 }
 
 /** Attacker's text in our message: bounded, and without control characters. */
 export const shown = (text: string): string => JSON.stringify(text.slice(0, 64)).slice(1, -1);
+
+export const proofUsed: Refusal = refuse(
+  "PROOF_INVALID",
+  "this proof was used before",
+  "make a fresh proof for each request",
+);

@@ -3,7 +3,10 @@
 import type { HealthCheck } from "./index.ts";
 import type { Parts } from "./parts.ts";
 
-export function health(parts: Parts): { readonly status: HealthCheck["status"]; readonly checks: readonly HealthCheck[] } {
+export function health(parts: Parts): {
+  readonly status: HealthCheck["status"];
+  readonly checks: readonly HealthCheck[];
+} {
   const checks = [logCheck(parts), unfinishedCheck(parts), policyCheck(parts), ...parts.checks()];
   return { status: worst(checks), checks };
 }
@@ -18,13 +21,28 @@ function logCheck(parts: Parts): HealthCheck {
 function unfinishedCheck(parts: Parts): HealthCheck {
   const waiting = parts.unfinished.waiting();
   if (waiting === 0) return { name: "outcomes", status: "ok", message: "none waits to be written" };
-  return { name: "outcomes", status: "warn", message: `${String(waiting)} outcomes wait until the log can be written`, hint: "mend the disk; nothing to restart" };
+  return {
+    name: "outcomes",
+    status: "warn",
+    message: `${String(waiting)} outcomes wait until the log can be written`,
+    hint: "mend the disk; nothing to restart",
+  };
 }
 
 function policyCheck(parts: Parts): HealthCheck {
   const policy = parts.policy();
-  if (policy.grants.length === 0) return { name: "policy", status: "warn", message: "no grants: nobody may open a session", hint: "add a grant file to the policy directory" };
-  return { name: "policy", status: "ok", message: `${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass, ${policy.hash.slice(0, 19)}…` };
+  if (policy.grants.length === 0)
+    return {
+      name: "policy",
+      status: "warn",
+      message: "no grants: nobody may open a session",
+      hint: "add a grant file to the policy directory",
+    };
+  return {
+    name: "policy",
+    status: "ok",
+    message: `${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass, ${policy.hash.slice(0, 19)}…`,
+  };
 }
 
 function worst(checks: readonly HealthCheck[]): HealthCheck["status"] {

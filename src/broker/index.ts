@@ -10,6 +10,9 @@ import type { SigningSession } from "../model/session.ts";
 import type { Explanation, PolicySet } from "../policy/index.ts";
 import type { EntryFilter, ListedSession, LogEntry, Page } from "../ports/log.ts";
 import type { Call, Caller } from "./call.ts";
+import type { Receipt } from "./receipt.ts";
+
+export type { Receipt } from "./receipt.ts";
 
 /** What a request brought along to prove who sends it. */
 export interface Credentials {
@@ -28,13 +31,6 @@ export interface Credentials {
   readonly socket: boolean;
   /** The listener's `dangerouslyAllowBearer`. */
   readonly bearer: boolean;
-}
-
-export interface Receipt {
-  readonly entry: number;
-  readonly leaf: Uint8Array;
-  /** C2SP tlog-proof text; made when asked for. */
-  readonly tlogProof: () => string;
 }
 
 export interface Signed {

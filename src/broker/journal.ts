@@ -9,7 +9,7 @@ import type { EntryBody, Frame } from "../model/entry.ts";
 import type { Refusal } from "../model/errors.ts";
 import type { Decision } from "../model/grant.ts";
 import type { ItemRecord } from "../model/item.ts";
-import { principalKey, type Principal } from "../model/principal.ts";
+import { type Principal, principalKey } from "../model/principal.ts";
 import type { Appended, Conflict, Facts, Log, Write } from "../ports/log.ts";
 import type { Metrics } from "../ports/metrics.ts";
 import { utf8 } from "../std/bytes.ts";
@@ -69,7 +69,13 @@ interface Folded {
 
 export function journal(parts: JournalParts): Journal {
   const folds = new Map<string, Folded>();
-  const frame = (request: string | undefined): Frame => ({ v: 1, at: rfc3339(parts.clock()), node: parts.node, epoch: parts.epoch, request });
+  const frame = (request: string | undefined): Frame => ({
+    v: 1,
+    at: rfc3339(parts.clock()),
+    node: parts.node,
+    epoch: parts.epoch,
+    request,
+  });
 
   const append: Journal["append"] = (request, body, write = {}) =>
     parts.log.append({
@@ -125,7 +131,13 @@ export function journal(parts: JournalParts): Journal {
 }
 
 /** True while a principal's refusals of this minute are few enough to be written one by one. */
-function takesPlace(folds: Map<string, Folded>, principal: string, now: number, refusal: Refusal, about: About): boolean {
+function takesPlace(
+  folds: Map<string, Folded>,
+  principal: string,
+  now: number,
+  refusal: Refusal,
+  about: About,
+): boolean {
   let fold = folds.get(principal);
   if (!fold || (now - fold.since >= minute && !fold.waiting)) {
     fold = { since: now, count: 0, waiting: undefined };

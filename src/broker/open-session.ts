@@ -4,11 +4,12 @@
 // fresh session token, uses and expiry unchanged; another key is refused, and that is an incident. Die before the
 // commit and nothing happened; die after it and the job asks again.
 
-import { isRefusal, refuse, type Refusal } from "../model/errors.ts";
+import type { Uses } from "../model/entry.ts";
+import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { current, type Purpose } from "../model/key.ts";
 import { type Confirmation, principalKey, type Workload } from "../model/principal.ts";
 import { type SigningSession, stateAt } from "../model/session.ts";
-import { decideOpen, type OpenDecision } from "../policy/index.ts";
+import { decideOpen, namesTenant, type OpenDecision } from "../policy/index.ts";
 import type { WorkloadIdentity } from "../ports/identity.ts";
 import type { Mark } from "../ports/log.ts";
 import { base64url } from "../std/base64.ts";
@@ -17,12 +18,11 @@ import { sha256 } from "../std/digest.ts";
 import { newId } from "../std/id.ts";
 import { canonicalJson } from "../std/json.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
-import { endedSession, shown } from "./guard.ts";
+import { endedSession, proofUsed, shown } from "./guard.ts";
 import type { Receipt } from "./index.ts";
 import type { About } from "./journal.ts";
 import type { Parts } from "./parts.ts";
-import { proofUsed } from "./attempt.ts";
-import { receiptOf } from "./sign.ts";
+import { receiptOf } from "./receipt.ts";
 
 export interface OpenRequest {
   readonly identityToken: string;
@@ -42,16 +42,37 @@ export async function openSession(call: Call, request: OpenRequest, parts: Parts
   const { caller } = call;
   const stranger: About = { request: call.request, action: "session.open", by: undefined };
   if (caller.kind !== "anonymous" && caller.kind !== "socket") {
-    return parts.journal.refused(refuse("INPUT_INVALID", "a session is opened without a session token", "leave the Authorization header out"), stranger);
+    return parts.journal.refused(
+      refuse("INPUT_INVALID", "a session is opened without a session token", "leave the Authorization header out"),
+      stranger,
+    );
   }
   const { presented } = caller;
-  if (!presented) return parts.journal.refused(refuse("PROOF_INVALID", "no DPoP proof and no client certificate came with the request", "send a DPoP proof made with a key of your own"), stranger);
+  if (!presented)
+    return parts.journal.refused(
+      refuse(
+        "PROOF_INVALID",
+        "no DPoP proof and no client certificate came with the request",
+        "send a DPoP proof made with a key of your own",
+      ),
+      stranger,
+    );
 
   const identity = await parts.tokens.verify(request.identityToken);
   if (isRefusal(identity)) return parts.journal.refused(identity, stranger);
-  if (identity.kind === "person") return parts.journal.refused(refuse("TOKEN_INVALID", "this is a person's token; signing sessions are for CI jobs", "signet login"), stranger);
+  if (identity.kind === "person")
+    return parts.journal.refused(
+      refuse("TOKEN_INVALID", "this is a person's token; signing sessions are for CI jobs", "signet login"),
+      stranger,
+    );
 
-  const about: About = { ...stranger, by: identity.principal, presented, identityToken: identity.tokenId, keys: request.keys.slice(0, maxKeys).map(shown) };
+  const about: About = {
+    ...stranger,
+    by: identity.principal,
+    presented,
+    identityToken: identity.tokenId,
+    keys: request.keys.slice(0, maxKeys).map(shown),
+  };
   const malformed = wellFormed(request);
   if (malformed) return parts.journal.refused(malformed, about);
 
@@ -64,15 +85,28 @@ const maxKeys = 16;
 
 function wellFormed(request: OpenRequest): Refusal | undefined {
   if (request.keys.length < 1 || request.keys.length > maxKeys || new Set(request.keys).size !== request.keys.length) {
-    return refuse("INPUT_INVALID", `keys must name 1 to ${String(maxKeys)} different keys`, "name the keys that the job will sign with");
+    return refuse(
+      "INPUT_INVALID",
+      `keys must name 1 to ${String(maxKeys)} different keys`,
+      "name the keys that the job will sign with",
+    );
   }
-  if (request.uses !== undefined && (!Number.isSafeInteger(request.uses) || request.uses < 1)) return refuse("INPUT_INVALID", `uses must be a positive whole number; found ${String(request.uses)}`);
+  if (request.uses !== undefined && (!Number.isSafeInteger(request.uses) || request.uses < 1))
+    return refuse("INPUT_INVALID", `uses must be a positive whole number; found ${String(request.uses)}`);
   if (request.ttl !== undefined && request.ttl < 1000) return refuse("INPUT_INVALID", "ttl must be at least PT1S");
-  if (request.reason !== undefined && request.reason.length > 256) return refuse("INPUT_INVALID", "reason has at most 256 characters");
+  if (request.reason !== undefined && request.reason.length > 256)
+    return refuse("INPUT_INVALID", "reason has at most 256 characters");
   return undefined;
 }
 
-async function anew(call: Call, request: OpenRequest, identity: WorkloadIdentity, presented: Presented, about: About, parts: Parts): Promise<Opened | Refusal> {
+async function anew(
+  call: Call,
+  request: OpenRequest,
+  identity: WorkloadIdentity,
+  presented: Presented,
+  about: About,
+  parts: Parts,
+): Promise<Opened | Refusal> {
   const at = parts.clock();
   const decided = decideOpen(parts.policy(), {
     principal: identity.principal,
@@ -82,7 +116,8 @@ async function anew(call: Call, request: OpenRequest, identity: WorkloadIdentity
     ...(request.ttl !== undefined && { ttl: request.ttl }),
     at,
   });
-  if (decided.effect === "deny") return parts.journal.refused(decided.refusal, { ...about, decision: decided.decision });
+  if (decided.effect === "deny")
+    return parts.journal.refused(decided.refusal, { ...about, decision: decided.decision });
   const unfit = inactive(request.keys, parts) ?? (await crowded(identity.principal, decided, at, parts));
   if (unfit) return parts.journal.refused(unfit, { ...about, decision: decided.decision });
 
@@ -101,7 +136,14 @@ async function anew(call: Call, request: OpenRequest, identity: WorkloadIdentity
       expiresAt: rfc3339(session.expiresAt),
       reason: session.reason,
     }),
-    { blobs, open: { session, token: sha256(token) }, marks: [...proofMarks(presented), { kind: "token", id: sha256(identity.tokenId), expiresAt: identity.expiresAt + tokenMemory }] },
+    {
+      blobs,
+      open: { session, token: sha256(token) },
+      marks: [
+        ...proofMarks(presented),
+        { kind: "token", id: sha256(identity.tokenId), expiresAt: identity.expiresAt + tokenMemory },
+      ],
+    },
   );
   parts.step("open.after-commit");
   if (!("conflict" in appended)) return { session, token, receipt: receiptOf(appended) };
@@ -115,21 +157,34 @@ async function anew(call: Call, request: OpenRequest, identity: WorkloadIdentity
 /** An identity token is remembered past its expiry for as long as clocks may disagree, and more. Milliseconds. */
 const tokenMemory = 3_600_000;
 
-async function again(call: Call, session: SigningSession, identity: WorkloadIdentity, presented: Presented, about: About, parts: Parts): Promise<Opened | Refusal> {
-  if (canonicalJson(session.cnf) !== canonicalJson(presented.cnf)) return stolen(call, session, identity, presented, about, parts);
+async function again(
+  call: Call,
+  session: SigningSession,
+  identity: WorkloadIdentity,
+  presented: Presented,
+  about: About,
+  parts: Parts,
+): Promise<Opened | Refusal> {
+  if (canonicalJson(session.cnf) !== canonicalJson(presented.cnf))
+    return stolen(call, session, identity, presented, about, parts);
   const ended = stateAt(session, parts.clock()) === "OPEN" ? undefined : endedSession(session, parts.clock());
   if (ended) return parts.journal.refused(ended, { ...about, session: session.id });
   const token = newToken("sgs", parts);
   const { fields, blobs } = callerFields(identity.principal, presented, identity.tokenId);
   const appended = await parts.journal.append(
     call.request,
-    () => ({
+    ({ uses }) => ({
       type: "session.open",
       ...fields,
       session: session.id,
       keys: session.keys,
-      decision: { effect: "permit", grant: session.grant, policy: session.policy, reasons: ["the same identity token and key"] },
-      uses: { granted: session.usesGranted, spent: session.usesGranted - session.usesLeft, left: session.usesLeft },
+      decision: {
+        effect: "permit",
+        grant: session.grant,
+        policy: session.policy,
+        reasons: ["the same identity token and key"],
+      },
+      uses: spentUses(session, uses?.left ?? session.usesLeft),
       expiresAt: rfc3339(session.expiresAt),
       again: true,
     }),
@@ -139,19 +194,52 @@ async function again(call: Call, session: SigningSession, identity: WorkloadIden
   return { session, token, receipt: receiptOf(appended) };
 }
 
-async function stolen(call: Call, session: SigningSession, identity: WorkloadIdentity, presented: Presented, about: About, parts: Parts): Promise<Refusal> {
+/** As the transaction found them: signatures may be under way while a job asks again. */
+const spentUses = ({ usesGranted: granted }: SigningSession, left: number): Uses => ({
+  granted,
+  spent: granted - left,
+  left,
+});
+
+async function stolen(
+  call: Call,
+  session: SigningSession,
+  identity: WorkloadIdentity,
+  presented: Presented,
+  about: About,
+  parts: Parts,
+): Promise<Refusal> {
   const refused = await parts.journal.refused(
-    refuse("TOKEN_REPLAYED", `this identity token already opened session ${session.id} with another key`, "ask the CI provider for a fresh token; if this was not you, tell an operator"),
+    refuse(
+      "TOKEN_REPLAYED",
+      `this identity token already opened session ${session.id} with another key`,
+      "ask the CI provider for a fresh token; if this was not you, tell an operator",
+    ),
     { ...about, session: session.id },
   );
-  if (refused.entry !== undefined) {
-    const { fields } = callerFields(identity.principal, presented, identity.tokenId);
-    await parts.journal.append(call.request, () => ({ type: "incident.token-replayed", ...fields, session: session.id }));
-  }
+  if (!namesTenant(parts.policy(), identity.principal)) return refused;
+  // One alarm for each session, also where the refusal itself was folded: filling the minute must not silence it.
+  const { fields } = callerFields(identity.principal, presented, identity.tokenId);
+  await parts.journal.append(
+    call.request,
+    () => ({ type: "incident.token-replayed", ...fields, session: session.id }),
+    {
+      marks: [
+        { kind: "token", id: sha256(`replayed\0${session.id}`), expiresAt: identity.expiresAt + tokenMemory },
+      ],
+    },
+  );
   return refused;
 }
 
-function newSession(request: OpenRequest, identity: WorkloadIdentity, cnf: Confirmation, decided: Extract<OpenDecision, { effect: "permit" }>, at: number, parts: Parts): SigningSession {
+function newSession(
+  request: OpenRequest,
+  identity: WorkloadIdentity,
+  cnf: Confirmation,
+  decided: Extract<OpenDecision, { effect: "permit" }>,
+  at: number,
+  parts: Parts,
+): SigningSession {
   return {
     id: newId("ss", parts.clock, parts.random),
     principal: identity.principal,
@@ -171,23 +259,39 @@ function newSession(request: OpenRequest, identity: WorkloadIdentity, cnf: Confi
 }
 
 const purposes = (keys: readonly string[], parts: Parts): Record<string, Purpose> =>
-  Object.fromEntries(keys.flatMap((name) => parts.state.record("key", name)?.value ?? []).map((key) => [key.name, key.purpose]));
+  Object.fromEntries(
+    keys.flatMap((name) => parts.state.record("key", name)?.value ?? []).map((key) => [key.name, key.purpose]),
+  );
 
 function inactive(keys: readonly string[], parts: Parts): Refusal | undefined {
   for (const name of keys) {
     const key = parts.state.record("key", name)?.value;
     if (!key) return refuse("NOT_FOUND", `there is no key "${shown(name)}"`, "ask an operator: signet key list");
-    if (!current(key)) return refuse("KEY_NOT_ACTIVE", `key "${name}" is ${key.versions.at(-1)?.state ?? "empty"}`, `ask an operator: signet key show ${name}`);
+    if (!current(key))
+      return refuse(
+        "KEY_NOT_ACTIVE",
+        `key "${name}" is ${key.versions.at(-1)?.state ?? "empty"}`,
+        `ask an operator: signet key show ${name}`,
+      );
   }
   return undefined;
 }
 
-async function crowded(principal: Workload, decided: Extract<OpenDecision, { effect: "permit" }>, at: number, parts: Parts): Promise<Refusal | undefined> {
+async function crowded(
+  principal: Workload,
+  decided: Extract<OpenDecision, { effect: "permit" }>,
+  at: number,
+  parts: Parts,
+): Promise<Refusal | undefined> {
   const most = decided.limits.sessions;
   if (most === undefined) return undefined;
   const open = await parts.state.openSessionsOf(principalKey(principal), decided.grant, at);
   if (open < most) return undefined;
-  return refuse("SESSION_LIMIT", `grant "${decided.grant}" allows ${String(most)} open sessions of ${principal.project}; ${String(open)} are open`, "close sessions when a job ends: signet session close");
+  return refuse(
+    "SESSION_LIMIT",
+    `grant "${decided.grant}" allows ${String(most)} open sessions of ${principal.project}; ${String(open)} are open`,
+    "close sessions when a job ends: signet session close",
+  );
 }
 
 export const proofMarks = (presented: Presented | undefined): readonly Mark[] =>

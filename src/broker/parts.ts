@@ -1,16 +1,16 @@
 // What every use case is given: the world through ports, and the few facts that are fixed while the daemon runs.
 
+import type { PolicySet } from "../policy/index.ts";
 import type { Custody } from "../ports/custody.ts";
 import type { IdentityTokens, Proofs } from "../ports/identity.ts";
 import type { Log, State } from "../ports/log.ts";
 import type { Metrics } from "../ports/metrics.ts";
-import type { PolicySet } from "../policy/index.ts";
 import type { Clock, Random } from "../std/clock.ts";
 import type { Step } from "../std/steps.ts";
 import type { Checkpoint, HealthCheck } from "./index.ts";
-import type { Rate } from "./guard.ts";
 import type { Journal } from "./journal.ts";
-import type { OperatorSessions } from "./operators.ts";
+import type { OperatorSessions } from "./operator-sessions.ts";
+import type { Rate } from "./rate.ts";
 import type { Replay } from "./replay.ts";
 import type { Unfinished } from "./unfinished.ts";
 
@@ -38,6 +38,8 @@ export interface Parts {
   readonly vkey: string;
   /** The newest published checkpoint, with the cosignatures that witnesses gave it. */
   readonly published: () => Checkpoint | undefined;
+  /** Since when a person has been fetching entry tiles, by the person's id. Milliseconds since the epoch. */
+  readonly exports: Map<string, number>;
   /** What adapters say of themselves, for `doctor`. */
   readonly checks: () => readonly HealthCheck[];
   /** Undefined while all is well; otherwise why nothing is signed. */

@@ -43,19 +43,30 @@ export function publishing(parts: PublishParts): Publishing {
     await parts.tree.publish(witnessed);
     parts.step("publish.after-tiles");
     await parts.remember(note);
-    published = { ...head, note: witnessed, witnesses: answers.filter((one) => one.result === "cosigned").map((one) => one.witness) };
+    published = {
+      ...head,
+      note: witnessed,
+      witnesses: answers.filter((one) => one.result === "cosigned").map((one) => one.witness),
+    };
   }
 
   async function witness(note: string, size: number): Promise<string> {
     if (!parts.witnesses) return note;
-    const heard = await parts.witnesses.submit({ note, size, consistency: (from) => parts.log.consistency(from, size) });
+    const heard = await parts.witnesses.submit({
+      note,
+      size,
+      consistency: (from) => parts.log.consistency(from, size),
+    });
     answers = heard.answers;
-    for (const answer of heard.answers) if (answer.result === "ahead" || answer.result === "forked") await alarm(answer);
+    for (const answer of heard.answers)
+      if (answer.result === "ahead" || answer.result === "forked") await alarm(answer);
     return heard.note;
   }
 
   async function alarm(answer: Extract<Witnessed, { result: "ahead" | "forked" }>): Promise<void> {
-    parts.stop(`witness ${answer.witness}: ${answer.message}. The log was rolled back or forked: restore the newest backup, or start a new log with signetd recover --accept-loss`);
+    parts.stop(
+      `witness ${answer.witness}: ${answer.message}. The log was rolled back or forked: restore the newest backup, or start a new log with signetd recover --accept-loss`,
+    );
     if (reported.has(answer.witness)) return;
     reported.add(answer.witness);
     const body: EntryBody = { type: "incident.witness", witness: answer.witness, message: answer.message };

@@ -5,37 +5,25 @@
 // unfinished, and nobody holds a signature that the log does not know of. A log that fails between the two costs
 // the signature: it is dropped, and `withheld` is written as soon as the log can be written again (unfinished.ts).
 
-import type { Finished } from "../formats/index.ts";
 import type { EntryBody, KeyUse, Result } from "../model/entry.ts";
-import { Fault, type FaultCode, isRefusal, refuse, type Refusal } from "../model/errors.ts";
+import { Fault, type FaultCode, isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import type { Decision } from "../model/grant.ts";
-import type { ItemRecord } from "../model/item.ts";
 import { type KeyVersion, versionId } from "../model/key.ts";
-import type { SigningSession } from "../model/session.ts";
 import type { Appended, Conflict } from "../ports/log.ts";
 import { hex } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
-import { type Attempted, attempts, attemptOf, keepAnswers, proofUsed, signaturesOf, storable } from "./attempt.ts";
-import { type Call, callerFields, type Presented } from "./call.ts";
-import { admit, endedSession, type Parsed, parse, type SignRequest, spent } from "./guard.ts";
-import type { Receipt, Signed } from "./index.ts";
-import { type About, recordItems } from "./journal.ts";
+import { type Asked, attemptOf, finish } from "./asked.ts";
+import { attempts, keepAnswers, storable } from "./attempt.ts";
+import { type Call, callerFields } from "./call.ts";
+import { admit, endedSession, parse, proofUsed, type SignRequest, spent } from "./guard.ts";
+import type { Signed } from "./index.ts";
+import { recordItems } from "./journal.ts";
 import type { Parts } from "./parts.ts";
+import { receiptOf } from "./receipt.ts";
 import { verifies } from "./verify.ts";
 
 /** A custody that has not answered by then is an unknown outcome. Milliseconds. */
 const custodyDeadline = 30_000;
-
-/** A parsed request of a session, on its way. */
-export interface Asked extends Parsed {
-  readonly call: Call;
-  readonly session: SigningSession;
-  readonly presented: Presented;
-  readonly request: SignRequest;
-  readonly records: readonly ItemRecord[];
-  readonly attempt: Attempted;
-  readonly about: About;
-}
 
 type AtCustody =
   | { readonly result: "done"; readonly signatures: readonly Uint8Array[] }
@@ -74,11 +62,27 @@ async function ask(call: Call, request: SignRequest, parts: Parts): Promise<Aske
     return parts.journal.refused(stranger, { request: call.request, action: "sign", by: undefined });
   }
   const { session, presented } = caller;
-  const about = { request: call.request, action: "sign", by: session.principal, presented, session: session.id, keys: [request.key] };
+  const about = {
+    request: call.request,
+    action: "sign",
+    by: session.principal,
+    presented,
+    session: session.id,
+    keys: [request.key],
+  };
   const parsed = parse(request, session, parts.state);
   if (isRefusal(parsed)) return parts.journal.refused(parsed, about);
   const records = parsed.prepared.map((one) => one.record);
-  return { ...parsed, call, session, presented, request, records, attempt: attemptOf(session, request, records), about: { ...about, items: records } };
+  return {
+    ...parsed,
+    call,
+    session,
+    presented,
+    request,
+    records,
+    attempt: attemptOf(session, request, records),
+    about: { ...about, items: records },
+  };
 }
 
 function journalIntent(asked: Asked, decision: Decision, parts: Parts): Promise<Appended | Conflict> {
@@ -98,7 +102,14 @@ function journalIntent(asked: Asked, decision: Decision, parts: Parts): Promise<
     }),
     {
       blobs: [...blobs, ...recorded.blobs],
-      spend: { session: session.id, uses: records.length, at: parts.clock(), key: version.key, number: version.number, policy: decision.policy },
+      spend: {
+        session: session.id,
+        uses: records.length,
+        at: parts.clock(),
+        key: version.key,
+        number: version.number,
+        policy: decision.policy,
+      },
       marks: presented.proof && [{ kind: "proof", id: presented.proof.mark, expiresAt: presented.proof.expiresAt }],
       begin: { ...attempt, expiresAt: session.expiresAt + keepAnswers },
     },
@@ -108,14 +119,21 @@ function journalIntent(asked: Asked, decision: Decision, parts: Parts): Promise<
 /** Never throws: whatever happens at the custody is an outcome, and outcomes are recorded. */
 async function atCustody({ version, prepared }: Asked, parts: Parts): Promise<AtCustody> {
   const custody = parts.custodies.get(version.custody);
-  if (!custody) return { result: "failed", code: "CUSTODY_DOWN", cause: new Error(`no custody "${version.custody}" is configured`) };
+  if (!custody)
+    return {
+      result: "failed",
+      code: "CUSTODY_DOWN",
+      cause: new Error(`no custody "${version.custody}" is configured`),
+    };
   const items = prepared.map((one) => one.tbs);
   try {
     const signatures = await custody.sign(version, items, AbortSignal.timeout(custodyDeadline));
-    if (custody.outside && !verifies(version, items, signatures)) return { result: "withheld", code: "SIGNATURE_WRONG" };
+    if (custody.outside && !verifies(version, items, signatures))
+      return { result: "withheld", code: "SIGNATURE_WRONG" };
     return { result: "done", signatures };
   } catch (error) {
-    if (error instanceof Fault) return { result: error.nothingHappened ? "failed" : "unknown", code: error.code, cause: error };
+    if (error instanceof Fault)
+      return { result: error.nothingHappened ? "failed" : "unknown", code: error.code, cause: error };
     return { result: "unknown", code: "CUSTODY_DOWN", cause: error };
   }
 }
@@ -125,12 +143,21 @@ async function release(asked: Asked, intent: Appended, ending: AtCustody, parts:
   const outcome = await journalOutcome(asked, intent, ending, parts);
   parts.step("sign.after-outcome");
   if (ending.result !== "done") {
-    throw new Fault(ending.code, `signing with ${versionId(asked.version)} ended as ${ending.result}`, { nothingHappened: ending.result === "failed", cause: ending.cause });
+    throw new Fault(ending.code, `signing with ${versionId(asked.version)} ended as ${ending.result}`, {
+      nothingHappened: ending.result === "failed",
+      cause: ending.cause,
+    });
   }
   if (outcome.entry.type === "sign.outcome" && outcome.entry.result === "withheld") {
-    throw new Fault("WITHHELD", `key ${versionId(asked.version)} or session ${asked.session.id} stopped while it signed`);
+    throw new Fault(
+      "WITHHELD",
+      `key ${versionId(asked.version)} or session ${asked.session.id} stopped while it signed`,
+    );
   }
-  parts.metrics.signed({ custody: asked.version.custody, algorithm: asked.version.algorithm, form: asked.records[0]?.form ?? "message" }, asked.records.length);
+  parts.metrics.signed(
+    { custody: asked.version.custody, algorithm: asked.version.algorithm, form: asked.records[0]?.form ?? "message" },
+    asked.records.length,
+  );
   return {
     version: asked.version,
     signatures: finish(asked, ending.signatures),
@@ -142,7 +169,9 @@ async function release(asked: Asked, intent: Appended, ending: AtCustody, parts:
 async function journalOutcome(asked: Asked, intent: Appended, ending: AtCustody, parts: Parts): Promise<Appended> {
   const { session, presented, version, records, attempt } = asked;
   const signatures = ending.result === "done" ? ending.signatures : [];
-  const recorded = recordItems(records.map((item, index) => ({ ...item, signature: signatures[index] && sha256Hex(signatures[index]) })));
+  const recorded = recordItems(
+    records.map((item, index) => ({ ...item, signature: signatures[index] && sha256Hex(signatures[index]) })),
+  );
   const { fields } = callerFields(session.principal, presented);
   const about = {
     type: "sign.outcome" as const,
@@ -165,7 +194,10 @@ async function journalOutcome(asked: Asked, intent: Appended, ending: AtCustody,
     if ("conflict" in outcome) throw new Error(`an outcome has no conditions, yet: ${outcome.conflict}`);
     return outcome;
   } catch (error) {
-    parts.unfinished.later({ ...about, result: ending.result === "done" ? "withheld" : ending.result, code: "LOG_NOT_DURABLE" }, recorded.blobs);
+    parts.unfinished.later(
+      { ...about, result: ending.result === "done" ? "withheld" : ending.result, code: "LOG_NOT_DURABLE" },
+      recorded.blobs,
+    );
     throw error;
   }
 }
@@ -176,32 +208,34 @@ function conflicted(conflict: Conflict, asked: Asked, at: number): Refusal {
     case "session-spent":
       return spent(session, records.length, conflict.usesLeft ?? 0);
     case "session-ended":
-      return endedSession(session, at) ?? refuse("SESSION_ENDED", `session ${session.id} was closed or revoked a moment ago`, "open a new session");
+      return (
+        endedSession(session, at) ??
+        refuse("SESSION_ENDED", `session ${session.id} was closed or revoked a moment ago`, "open a new session")
+      );
     case "key-not-active":
-      return refuse("KEY_NOT_ACTIVE", `key ${versionId(version)} stopped being active a moment ago`, `signet key show ${version.key}`);
+      return refuse(
+        "KEY_NOT_ACTIVE",
+        `key ${versionId(version)} stopped being active a moment ago`,
+        `signet key show ${version.key}`,
+      );
     case "policy-changed":
       return refuse("POLICY_CHANGED", "policy changed while the request was decided", "send it again");
     case "mark":
       return proofUsed;
     case "attempt":
     case "revision":
-      return refuse("UNFINISHED", "another attempt under this idempotency key is under way", "wait for it, or use a new idempotency key");
+      return refuse(
+        "UNFINISHED",
+        "another attempt under this idempotency key is under way",
+        "wait for it, or use a new idempotency key",
+      );
   }
 }
 
-export const keyUse = (version: KeyVersion): KeyUse => ({
+const keyUse = (version: KeyVersion): KeyUse => ({
   name: version.key,
   version: version.number,
   custody: version.custody,
   uri: version.uri,
   publicKey: version.fingerprint,
 });
-
-export const receiptOf = (appended: Appended): Receipt => ({ entry: appended.index, leaf: appended.leaf, tlogProof: appended.receipt });
-
-export const finish = (what: Parsed, signatures: readonly Uint8Array[]): readonly Finished[] =>
-  signaturesOf(what.prepared.length, signatures).map((signature, index) => {
-    const one = what.prepared[index];
-    if (!one) throw new Error("more signatures than items");
-    return one.finish(signature, what.version);
-  });

@@ -4,14 +4,18 @@
 import type { Entry } from "../model/entry.ts";
 import { Fault } from "../model/errors.ts";
 import { differences, type Replayed, replay } from "../model/replay.ts";
+import type { SigningSession } from "../model/session.ts";
 import type { Log, State } from "../ports/log.ts";
-import { heading } from "./audit.ts";
-import type { Journal } from "./journal.ts";
 import { equalBytes, fromUtf8, hex } from "../std/bytes.ts";
 import { leafHash } from "../tlog/merkle.ts";
+import { heading } from "./audit.ts";
+import type { Journal } from "./journal.ts";
 
 /** All leaves, told again. Throws Fault LOG_DAMAGED where a leaf is not an entry. */
-export async function readWholeLog(log: Pick<Log, "leaves" | "head">, progress: (done: number, of: number) => void): Promise<Replayed> {
+export async function readWholeLog(
+  log: Pick<Log, "leaves" | "head">,
+  progress: (done: number, of: number) => void,
+): Promise<Replayed> {
   const telling = replay();
   const { size } = log.head();
   for await (const { index, leaf } of log.leaves(0, size)) {
@@ -31,33 +35,44 @@ function entryOf(leaf: Uint8Array, index: number): Entry {
 
 /** Throws Fault LOG_DAMAGED where the tables say otherwise than the leaves. */
 export async function compareTables(replayed: Replayed, state: State): Promise<void> {
-  const sessions = [];
-  for (const id of openOnes(replayed)) {
-    const session = await state.session(id);
-    if (!session) throw new Fault("LOG_DAMAGED", `session ${id} is in the log and not in the tables`);
-    sessions.push(session);
-  }
   const found = differences(replayed, {
     keys: state.records("key").map(({ value }) => value),
     people: state.records("person").map(({ value }) => value),
     pending: state.records("pending").map(({ value }) => value),
-    sessions,
+    sessions: await openSessions(state),
     policy: state.record("policy", "current")?.value.hash,
   });
   if (found.length > 0) {
-    throw new Fault("LOG_DAMAGED", `the tables say otherwise than the log: ${found.slice(0, 5).join("; ")}. Somebody edited the database, or it was restored in part. Restore the newest whole backup.`);
+    throw new Fault(
+      "LOG_DAMAGED",
+      `the tables say otherwise than the log: ${found.slice(0, 5).join("; ")}. Somebody edited the database, or it was restored in part. Restore the newest whole backup.`,
+    );
   }
 }
 
-/** Sessions that could still sign are compared; ended ones lend nothing. */
-const openOnes = (replayed: Replayed): readonly string[] => [...replayed.sessions].filter(([, session]) => session.state === "OPEN").map(([id]) => id);
+/** Sessions that the tables would let sign, or did until they expired; ended ones lend nothing. */
+async function openSessions(state: State): Promise<readonly SigningSession[]> {
+  const out: SigningSession[] = [];
+  for (let after: number | undefined; ; ) {
+    const page = await state.sessions({ open: true, at: 0 }, { limit: pageSize, backward: false, after });
+    out.push(...page);
+    if (page.length < pageSize) return out;
+    after = page.at(-1)?.entry;
+  }
+}
+
+const pageSize = 1000;
 
 /** Throws Fault LOG_DAMAGED where the checkpoint remembered outside the database is not one of this log's past. */
-export async function rememberedHolds(remembered: string | undefined, log: Pick<Log, "head"> & { rootAt(size: number): Promise<Uint8Array> }): Promise<void> {
+export async function rememberedHolds(
+  remembered: string | undefined,
+  log: Pick<Log, "head"> & { rootAt(size: number): Promise<Uint8Array> },
+): Promise<void> {
   if (remembered === undefined) return;
   const { origin, size, root } = heading(remembered);
   const head = log.head();
-  if (origin !== head.origin) throw new Fault("LOG_DAMAGED", `the remembered checkpoint is of the log ${origin}, the database of ${head.origin}`);
+  if (origin !== head.origin)
+    throw new Fault("LOG_DAMAGED", `the remembered checkpoint is of the log ${origin}, the database of ${head.origin}`);
   if (size > head.size) {
     throw new Fault(
       "LOG_DAMAGED",
@@ -65,7 +80,10 @@ export async function rememberedHolds(remembered: string | undefined, log: Pick<
     );
   }
   if (!equalBytes(root, await log.rootAt(size))) {
-    throw new Fault("LOG_DAMAGED", `the first ${String(size)} entries are not those of the checkpoint that was published. Restore the newest backup.`);
+    throw new Fault(
+      "LOG_DAMAGED",
+      `the first ${String(size)} entries are not those of the checkpoint that was published. Restore the newest backup.`,
+    );
   }
 }
 

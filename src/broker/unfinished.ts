@@ -29,7 +29,8 @@ export function unfinished(journal: Pick<Journal, "append">, log: Pick<Log, "lea
     settling = true;
     try {
       for (let next = queue[0]; next; next = queue[0]) {
-        if (!(await isWritten(log, next.outcome.intent.index))) await journal.append(undefined, () => next.outcome, { blobs: next.blobs });
+        if (!(await isWritten(log, next.outcome.intent.index)))
+          await journal.append(undefined, () => next.outcome, { blobs: next.blobs });
         queue.shift();
       }
     } catch (error) {

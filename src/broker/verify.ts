@@ -8,21 +8,35 @@ import type { ToBeSigned } from "../ports/custody.ts";
 import { equalBytes } from "../std/bytes.ts";
 import { digestInfo } from "../std/digest-info.ts";
 
-export function verifies(version: KeyVersion, items: readonly ToBeSigned[], signatures: readonly Uint8Array[]): boolean {
+export function verifies(
+  version: KeyVersion,
+  items: readonly ToBeSigned[],
+  signatures: readonly Uint8Array[],
+): boolean {
   const key = createPublicKey(version.publicKey);
-  return signatures.length === items.length && items.every((item, index) => one(version.algorithm, key, item, signatures[index] ?? new Uint8Array()));
+  return (
+    signatures.length === items.length &&
+    items.every((item, index) => one(version.algorithm, key, item, signatures[index] ?? new Uint8Array()))
+  );
 }
 
 function one(algorithm: KeyAlgorithm, key: KeyObject, item: ToBeSigned, signature: Uint8Array): boolean {
   try {
-    return item.form === "message" ? verifyMessage(hashOf(algorithm), item.bytes, key, signature) : overDigest(algorithm, key, item, signature);
+    return item.form === "message"
+      ? verifyMessage(hashOf(algorithm), item.bytes, key, signature)
+      : overDigest(algorithm, key, item, signature);
   } catch {
     return false; // malformed is wrong; why does not matter to anyone
   }
 }
 
 /** node:crypto would hash the digest once more, hence the two ways round it. */
-function overDigest(algorithm: KeyAlgorithm, key: KeyObject, item: Extract<ToBeSigned, { form: "digest" }>, signature: Uint8Array): boolean {
+function overDigest(
+  algorithm: KeyAlgorithm,
+  key: KeyObject,
+  item: Extract<ToBeSigned, { form: "digest" }>,
+  signature: Uint8Array,
+): boolean {
   switch (algorithm) {
     case "EC_P256":
       return p256.verify(signature, item.bytes, point(key), { prehash: false, format: "der", lowS: false });

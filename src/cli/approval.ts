@@ -4,8 +4,8 @@ import type { Pending } from "../client/answers.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { canonicalJson } from "../std/json.ts";
 import { exits, Failure, granted, notFound } from "./failure.ts";
+import type { Job, Work } from "./job.ts";
 import { said } from "./leaf.ts";
-import type { Job, Work } from "./run.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { timeLeft, when } from "./words.ts";
 

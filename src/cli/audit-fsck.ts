@@ -6,11 +6,14 @@ import { join, resolve } from "node:path";
 import { readIfThere } from "../client/files.ts";
 import { placesOf } from "../client/places.ts";
 import { base64 } from "../std/base64.ts";
+import { fromUtf8 } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
+import { parseCheckpoint } from "../tlog/checkpoint.ts";
 import { type FsckVerdict, fsck, type ReadFile } from "../tlog/fsck.ts";
+import { parseNote } from "../tlog/note.ts";
 import { parseVkey } from "../tlog/vkey.ts";
 import { exits, proofBad, usage } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 import { connectedClient, type GlobalOptions, type Target } from "./server.ts";
 import { filesIn, filesOf } from "./tree.ts";
 import {
@@ -73,6 +76,7 @@ async function examine(
   trust: Trust,
   target: Target,
   name: string,
+  living: boolean,
 ): Promise<number> {
   const seen = await remembered(rememberedFile(target, trust), trust);
   // A copy may lawfully be older than what was seen of the living log: then the two cannot be compared here.
@@ -97,7 +101,9 @@ async function examine(
       [
         "past",
         before === undefined
-          ? "no checkpoint was remembered to compare with"
+          ? older
+            ? "older than what was seen of this log: not compared"
+            : "no checkpoint was remembered to compare with"
           : `holds checkpoint ${shortCheckpoint(before.checkpoint)}, seen before`,
       ],
       ["witnesses", witnessLine({ cosignatures }, trust, [], world.clock())],

@@ -8,8 +8,8 @@ import { rfc3339 } from "../std/clock.ts";
 import type { JsonObject } from "../std/json.ts";
 import { parseReceipt, verifyReceipt } from "../tlog/proof.ts";
 import { codeNamed, exits, granted, proofBad, usage } from "./failure.ts";
+import type { Job } from "./job.ts";
 import { parseLeaf, resultOf, text, whatOf, whoOf } from "./leaf.ts";
-import type { Job } from "./run.ts";
 import { connectedClient, type GlobalOptions, type Target } from "./server.ts";
 import { wholeNumber } from "./session.ts";
 import {

@@ -8,7 +8,7 @@ import { type Client, RemoteFault } from "../client/connect.ts";
 import { base64 } from "../std/base64.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { exits, granted, notFound, textOf } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { wholeNumber } from "./session.ts";
 import {

@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 
-import type { Call } from "./run.ts";
+import type { Call } from "./job.ts";
 
 export function commands(program: Command, call: Call): void {
   signing(program, call);

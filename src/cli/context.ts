@@ -3,7 +3,7 @@
 import { readContexts, writeContexts } from "../client/contexts.ts";
 import { placesOf } from "../client/places.ts";
 import { exits, notFound } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 
 export async function list({ world, out }: Job): Promise<number> {
   const { current, contexts } = await readContexts(placesOf(world.env).config);

@@ -5,7 +5,7 @@ import { extname, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { exits } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 
 /** signetd of this very checkout or package, with this very Node. `output`: a file descriptor, or this process's own. */
 export function spawnDaemon(

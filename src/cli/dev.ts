@@ -16,7 +16,7 @@ import { isJsonObject } from "../std/json.ts";
 import { ended, spawnDaemon } from "./daemon-process.ts";
 import type { JobEnvironment } from "./dev/issuer.ts";
 import { exits, Failure, granted, usage } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 import type { World } from "./world.ts";
 
 interface DevOptions {

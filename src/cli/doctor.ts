@@ -2,8 +2,8 @@
 
 import { RemoteFault } from "../client/connect.ts";
 import { exits, Failure, granted, textOf, usage } from "./failure.ts";
+import type { Job } from "./job.ts";
 import type { Output } from "./output.ts";
-import type { Job } from "./run.ts";
 import { type Connected, connectedClient, type GlobalOptions } from "./server.ts";
 import { visible } from "./table.ts";
 import { continueFrom, rememberedFile, trustFor, verified } from "./trust.ts";

@@ -2,7 +2,7 @@
 
 import { type Code, errorTable } from "../model/errors.ts";
 import { codeNamed, exits, notFound } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 
 export function explain({ out, words }: Job): Promise<number> {
   const [name] = words;

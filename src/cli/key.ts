@@ -3,7 +3,7 @@
 import type { Key, KeyVersion } from "../client/answers.ts";
 import { isKeyName, type KeyAlgorithm, keyAlgorithms, type Purpose, purposes } from "../model/key.ts";
 import { exits, granted, notFound, usage } from "./failure.ts";
-import type { Job, Work } from "./run.ts";
+import type { Job, Work } from "./job.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { wholeNumber } from "./session.ts";
 import { when } from "./words.ts";

@@ -92,5 +92,5 @@ export function resultOf(entry: JsonObject): string {
 const words = (state: unknown): string => said(state).toLowerCase().replaceAll("_", "-");
 const numberOf = (code: string): string => (isRefusalCode(code) || isFaultCode(code) ? errorTable[code].number : code);
 /** A value that should be text, for people. */
-export const said = (value: unknown): string => (typeof value === "string" ? value : (JSON.stringify(value) ?? ""));
+export const said = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value ?? null));
 export const text = (value: unknown): string | undefined => (typeof value === "string" ? value : undefined);

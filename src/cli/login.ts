@@ -10,8 +10,8 @@ import type { Configuration } from "openid-client";
 import type { Client } from "../client/connect.ts";
 import { type Context, personKey, writeLogin } from "../client/contexts.ts";
 import { exits, Failure, granted, usage } from "./failure.ts";
+import type { Job } from "./job.ts";
 import type { Output } from "./output.ts";
-import type { Job } from "./run.ts";
 import { clientFor, type GlobalOptions, keepContext, targetOf } from "./server.ts";
 import { timeLeft } from "./words.ts";
 import type { World } from "./world.ts";
@@ -90,14 +90,9 @@ async function tokenFor({ world, out, options }: Job<LoginOptions>, context: Con
     );
   const openid = await import("openid-client");
   const insecure = /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\])[:/]/.test(issuer);
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to stand out: loopback only, checked above
-  const config = await openid.discovery(
-    new URL(issuer),
-    clientId,
-    undefined,
-    openid.None(),
-    insecure ? { execute: [openid.allowInsecureRequests] } : {},
-  );
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- marked so to stand out: for loopback, checked above
+  const execute = insecure ? [openid.allowInsecureRequests] : [];
+  const config = await openid.discovery(new URL(issuer), clientId, undefined, openid.None(), { execute });
   return options.device ? byDevice(config, world, out) : byBrowser(config, world, out);
 }
 

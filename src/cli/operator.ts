@@ -4,7 +4,7 @@ import type { Operator, RoleName } from "../client/answers.ts";
 import { personKey } from "../client/contexts.ts";
 import { placesOf } from "../client/places.ts";
 import { exits, granted, usage } from "./failure.ts";
-import type { Job } from "./run.ts";
+import type { Job } from "./job.ts";
 import { clientFor, connectedClient, type GlobalOptions, keepContext, loginByKey, targetOf } from "./server.ts";
 
 interface FirstOptions extends GlobalOptions {

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { commands } from "./commands.ts";
 import { exits, type FailureText, failureJson, failureLines, textOf, usage } from "./failure.ts";
+import type { Call, Work } from "./job.ts";
 import { type Format, formats, type Output, outputTo } from "./output.ts";
 import type { World } from "./world.ts";
 
@@ -52,19 +53,6 @@ function programFor(world: World, version: string, ended: (exit: number) => void
   commands(program, call);
   return program;
 }
-
-/** What a command's code gets. */
-export interface Job<Options = Readonly<Record<string, unknown>>> {
-  readonly world: World;
-  readonly out: Output;
-  /** Arguments, without options. */
-  readonly words: readonly string[];
-  readonly options: Options;
-}
-/** Answers with an exit code where it is not 0. */
-export type Work<Options> = (job: Job<Options>) => Promise<number | undefined>;
-/** Gives a command its code, which is loaded when it is called. */
-export type Call = <Options>(command: Command, load: () => Promise<Work<Options>>) => Command;
 
 const footer = `Exit codes: 0 ok, 1 unexpected, 2 usage, 3 cancelled, 4 login needed, 5 denied, 6 not found, 7 hardware,
 8 approval pending, 9 backend down (try again), 10 no signature, 11 no match, 12 untrusted key, 13 log proof bad,

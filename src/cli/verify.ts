@@ -13,8 +13,8 @@ import { type ReceiptFacts, verifyReceipt } from "../tlog/proof.ts";
 import { parseVkey, type Vkey } from "../tlog/vkey.ts";
 import { exits, Failure, proofBad, usage } from "./failure.ts";
 import { digestOfFile } from "./hash-file.ts";
+import type { Job } from "./job.ts";
 import { blobOf, parseLeaf, said, text, whoOf } from "./leaf.ts";
-import type { Job } from "./run.ts";
 import {
   type Evidence,
   hintOf,
@@ -180,7 +180,7 @@ const wideDigest = (evidence: Evidence, { file }: Question, world: World): Promi
 
 /** That the signature speaks of this file at all; whose it is comes next. */
 function checkSubject(evidence: Evidence, path: string, { name, digest }: Question, wide: string | undefined): void {
-  const said =
+  const names =
     evidence.kind === "statement"
       ? subjectsOf(evidence.statement)
       : evidence.digest === undefined

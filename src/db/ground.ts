@@ -8,10 +8,11 @@ import type { Conflict, Facts, Head, Mark, Spend, Write } from "../ports/log.ts"
 import { equalBytes, hex, utf8 } from "../std/bytes.ts";
 import { sha256 } from "../std/digest.ts";
 import { canonicalJson, type Json } from "../std/json.ts";
-import { emptyFrontier, emptyRoot, encodeFrontier, leafHash, rootOf } from "../tlog/merkle.ts";
+import { emptyFrontier, emptyRoot, encodeFrontier, leafHash, proverFor, rootOf } from "../tlog/merkle.ts";
 import { closeQuietly, openDurable, settle } from "./connection.ts";
 import { migrate } from "./migrate.ts";
 import { bytesOf, type Nodes, openNodes, storedFrontier } from "./nodes.ts";
+import { type Once, openOnce } from "./once.ts";
 import { openRecords, type RecordStore } from "./records.ts";
 import { openSessions, type Sessions } from "./sessions.ts";
 
@@ -22,12 +23,6 @@ export interface Leaf {
   readonly bytes: Uint8Array;
   readonly hash: Uint8Array;
   readonly entry: Entry;
-}
-
-export interface Attempted {
-  readonly request: string;
-  readonly answer?: Uint8Array;
-  readonly outcome?: number;
 }
 
 export interface Ground extends Disposable {
@@ -41,10 +36,13 @@ export interface Ground extends Disposable {
   leaf(index: number): Uint8Array | undefined;
   /** From inclusive, to exclusive. */
   leaves(from: number, to: number): readonly Uint8Array[];
-  blob(sha256: Uint8Array): Uint8Array | undefined;
-  attempt(id: Uint8Array): Attempted | undefined;
+  /** A side blob that came with this leaf. */
+  blob(index: number, sha256: Uint8Array): Uint8Array | undefined;
+  readonly once: Once;
 
   // Inside a transaction, in this order:
+  /** Throws HeadMoved where the head on disk is not the one in memory: another writer was here. */
+  checkHead(): void;
   /** Which condition of the Write does not hold, among what is committed and what was added since. Changes nothing. */
   conflict(write: Write): Conflict | undefined;
   /** The leaf as it will be at the next index. Changes nothing; throws what `entry` throws, and Fault for an oversized leaf. */
@@ -59,10 +57,16 @@ export interface Ground extends Disposable {
 /** Another writer moved the head: nothing of this transaction may stay. */
 export class HeadMoved extends Error {
   override readonly name = "HeadMoved";
+  constructor() {
+    super("the head of the log was moved by another writer");
+  }
 }
 
-/** Throws SQLite's errors; Fault LOG_NOT_DURABLE or LOG_DAMAGED. */
-export function openGround(file: string, origin: string): Ground {
+/**
+ * `acknowledged` is the last head that somebody was told of: what is on disk must contain it.
+ * Throws SQLite's errors; Fault LOG_NOT_DURABLE or LOG_DAMAGED.
+ */
+export function openGround(file: string, origin: string, acknowledged?: Head): Ground {
   const db = openDurable(file);
   try {
     migrate(db);
@@ -72,11 +76,22 @@ export function openGround(file: string, origin: string): Ground {
       encodeFrontier(emptyFrontier),
     );
     settle(db);
-    return groundOf(db, origin);
+    const ground = groundOf(db, origin);
+    if (acknowledged !== undefined) mustContain(ground, acknowledged);
+    return ground;
   } catch (error) {
     closeQuietly(db);
     throw error;
   }
+}
+
+function mustContain(ground: Ground, { size, root }: Head): void {
+  const found = ground.head().size;
+  if (found >= size && equalBytes(proverFor(size, ground.nodes.read).root, root)) return;
+  throw new Fault(
+    "LOG_DAMAGED",
+    `the disk holds ${String(found)} entries, but not the ${String(size)} that were durable a moment ago: it was rolled back or replaced`,
+  );
 }
 
 function groundOf(db: DatabaseSync, origin: string): Ground {
@@ -96,6 +111,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   const nodes = openNodes(db, frontier);
   const sessions = openSessions(db);
   const records = openRecords(db);
+  const once = openOnce(db);
 
   let added: Uint8Array[] = [];
   let moved: Head = head;
@@ -106,28 +122,26 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
     nodes,
     sessions,
     records,
+    once,
     head: () => head,
     leaf(index) {
       const row = sql.leaf.get(index);
       return row && index < head.size ? bytesOf(row["bytes"]) : undefined;
     },
     leaves: (from, to) => sql.leaves.all(from, to).map((row) => bytesOf(row["bytes"])),
-    blob(digest) {
-      const row = sql.blob.get(digest);
+    blob(index, digest) {
+      const row = sql.blob.get(index, digest);
       if (row === undefined) return undefined;
       const bytes = bytesOf(row["bytes"]);
       if (!equalBytes(sha256(bytes), digest))
         throw new Fault("LOG_DAMAGED", `the side blob sha256:${hex(digest)} has other bytes`);
       return bytes;
     },
-    attempt(id) {
-      const row = sql.attempt.get(id);
-      if (row === undefined) return undefined;
-      const { request, answer, outcome } = row;
-      if (answer === null || outcome === null) return { request: String(request) };
-      return { request: String(request), answer: bytesOf(answer), outcome: Number(outcome) };
-    },
 
+    checkHead() {
+      const now = sql.head.get();
+      if (now?.["size"] !== head.size || !equalBytes(bytesOf(now["root"]), head.root)) throw new HeadMoved();
+    },
     conflict: (write) => conflictOf(write),
     draft(write) {
       const alongside = (write.alongside ?? []).map((entry, i) => leafOf(next() + i, entry));
@@ -146,7 +160,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
       const grown = nodes.grow(added);
       moved = { origin, size: grown.size, root: rootOf(grown) };
       const { changes } = sql.moveHead.run(moved.size, moved.root, encodeFrontier(grown), head.size, head.root);
-      if (changes !== 1) throw new HeadMoved("the head of the log was moved by another writer");
+      if (changes !== 1) throw new HeadMoved();
     },
     committed() {
       head = moved;
@@ -162,7 +176,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
       (write.spend && spendConflict(write.spend)) ??
       (write.close && endedConflict(write.close.session)) ??
       (write.token && endedConflict(write.token.session)) ??
-      (write.begin && sql.attempt.get(write.begin.id) !== undefined ? { conflict: "attempt" } : undefined) ??
+      (write.begin && once.attempted(write.begin.id) ? { conflict: "attempt" } : undefined) ??
       markConflict(write.marks ?? []) ??
       revisionConflict(write)
     );
@@ -190,8 +204,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   function markConflict(marks: readonly Mark[]): Conflict | undefined {
     const taken = marks.find(
       ({ id, kind }, i) =>
-        sql.mark.get(id, kind) !== undefined ||
-        marks.slice(0, i).some((one) => one.kind === kind && equalBytes(one.id, id)),
+        once.marked({ id, kind }) || marks.slice(0, i).some((one) => one.kind === kind && equalBytes(one.id, id)),
     );
     return taken && { conflict: "mark", mark: taken.kind };
   }
@@ -207,19 +220,19 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
     return version?.state === "ACTIVE" && sessions.find(session)?.state !== "REVOKED";
   }
 
-  function usesAfter({ spend, close }: Write): Pick<Facts, "uses"> {
-    const id = spend?.session ?? close?.session;
+  function usesAfter({ spend, close, token }: Write): Pick<Facts, "uses"> {
+    const id = spend?.session ?? close?.session ?? token?.session;
     const session = id === undefined ? undefined : sessions.find(id);
     return session ? { uses: { granted: session.usesGranted, left: session.usesLeft - (spend?.uses ?? 0) } } : {};
   }
 
   function addState(write: Write, index: number): void {
     const { blobs, spend, marks, begin, finish, watch, puts, open, token, close, repolicy } = write;
-    for (const blob of blobs ?? []) sql.addBlob.run(sha256(blob), blob);
+    for (const blob of blobs ?? []) sql.addBlob.run(index, sha256(blob), blob);
     if (spend) sessions.spend(spend.session, spend.uses, spend.at, spend.policy);
-    for (const mark of marks ?? []) sql.addMark.run(mark.id, mark.kind, mark.expiresAt);
-    if (begin) sql.begin.run(begin.id, begin.request, begin.expiresAt);
-    if (finish && (!watch || holds(watch))) sql.finish.run(finish.answer, index, finish.id);
+    for (const mark of marks ?? []) once.mark(mark);
+    if (begin) once.begin(begin);
+    if (finish && (!watch || holds(watch))) once.finish(finish.id, finish.answer, index);
     for (const put of puts ?? []) records.put(put, index);
     if (open) {
       sessions.open(open.session, index);
@@ -252,11 +265,6 @@ const statements = (db: DatabaseSync) => ({
   leaf: db.prepare("SELECT bytes FROM leaf WHERE idx = ?"),
   leaves: db.prepare("SELECT bytes FROM leaf WHERE idx >= ? AND idx < ? ORDER BY idx"),
   addLeaf: db.prepare("INSERT INTO leaf (idx, bytes) VALUES (?, ?)"),
-  blob: db.prepare("SELECT bytes FROM blob WHERE sha256 = ?"),
-  addBlob: db.prepare("INSERT OR IGNORE INTO blob (sha256, bytes) VALUES (?, ?)"),
-  mark: db.prepare("SELECT 1 FROM mark WHERE id = ? AND kind = ?"),
-  addMark: db.prepare("INSERT INTO mark (id, kind, expires_at) VALUES (?, ?, ?)"),
-  attempt: db.prepare("SELECT request, answer, outcome FROM attempt WHERE id = ?"),
-  begin: db.prepare("INSERT INTO attempt (id, request, expires_at) VALUES (?, ?, ?)"),
-  finish: db.prepare("UPDATE attempt SET answer = ?, outcome = ? WHERE id = ?"),
+  blob: db.prepare("SELECT bytes FROM blob WHERE idx = ? AND sha256 = ?"),
+  addBlob: db.prepare("INSERT OR IGNORE INTO blob (idx, sha256, bytes) VALUES (?, ?, ?)"),
 });

@@ -79,10 +79,15 @@ function principalOf(by: Json | undefined): string | null {
 
 function digestsOf(items: Json | undefined, blob: ReadBlob): readonly string[] {
   if (Array.isArray(items)) return names(items.flatMap(artifactDigests));
-  if (!isJsonObject(items) || typeof items["blob"] !== "string") return [];
-  const bytes = blob(items["blob"]);
+  const name = itemsBlob({ items });
+  const bytes = name === undefined ? undefined : blob(name);
   const list: unknown = bytes === undefined ? [] : JSON.parse(Buffer.from(bytes).toString("utf8"));
   return Array.isArray(list) ? names(list.flatMap(artifactDigests)) : [];
+}
+
+/** The side blob that holds an entry's items, where one does. */
+export function itemsBlob({ items }: JsonObject): string | undefined {
+  return isJsonObject(items) && typeof items["blob"] === "string" ? items["blob"] : undefined;
 }
 
 const artifactDigests = (item: unknown): unknown[] => {

@@ -32,7 +32,8 @@ import { openCheckpoints } from "./checkpoints.ts";
 import { type Ground, type Leaf, openGround } from "./ground.ts";
 import { lockDirectory } from "./lock.ts";
 import { bytesOf } from "./nodes.ts";
-import { disagreement, parseLeaf, project } from "./project.ts";
+import { disagreement, itemsBlob, parseLeaf, project } from "./project.ts";
+import type { RecordStore } from "./records.ts";
 import { openTree, readText, writeWhole } from "./tree.ts";
 import { type Verdict, verifyTruth } from "./verify.ts";
 import { openViews, type ViewsHealth } from "./views.ts";
@@ -82,10 +83,11 @@ export interface Sqlite extends Log, State {
   health(): SqliteHealth;
 }
 
-const purgeMilliseconds = 10_000;
+const purgeMilliseconds = 500;
 /** How long after its expiry something is remembered all the same: clocks of callers differ. */
 const graceMilliseconds = 60_000;
-const purgedTogether = 5000;
+/** Twice a second: as fast as marks can come, and no commit longer than a few milliseconds. */
+const forgottenTogether = 4000;
 const storeMilliseconds = 200;
 const maxPage = 1000;
 
@@ -117,12 +119,14 @@ const cannotOpen = (directory: string, cause: unknown): Fault =>
 
 function sqlite({ directory, origin, signer, clock, step, progress }: SqliteParts, lock: Disposable): Sqlite {
   const truth = join(directory, "truth.sqlite");
-  const writer = openWriter({ open: () => openGround(truth, origin), step, clock });
+  const first = openGround(truth, origin);
+  /** As last known: also while the database is away. */
+  let head = first.head();
+  const writer = openWriter({ first, open: () => openGround(truth, origin, head), step, clock });
   const checkpoints = openCheckpoints(signer);
   const views = openViews({ truth, views: join(directory, "views.sqlite") });
   const read = (): Ground => writer.ground();
-  /** As last known: also while the database is away. */
-  let head = read().head();
+  let { records } = read();
   const proverOf = proverCache(read);
 
   let closing: Promise<void> | undefined;
@@ -149,21 +153,22 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     checkpoint: () => later(() => checkpoints.sign(head)),
     checkpointAt: (size) => later(() => checkpoints.at(read(), size)),
     leaf: (index) => later(() => read().leaf(index)),
-    blob: (name) => later(() => blobOf(read(), name)),
+    blob: blobNamed,
     entries,
-    receipt: (index, size = head.size) => later(() => (index >= 0 && index < size && size <= head.size ? receiptOf(headAt(size), index) : undefined)),
+    receipt: (index, size = head.size) =>
+      later(() => (index >= 0 && index < size && size <= head.size ? receiptOf(headAt(size), index) : undefined)),
     consistency: (from, to) => later(() => proverOf(to).consistency(from)),
     tile: (path) => later(() => (path === "checkpoint" ? utf8(checkpoints.sign(head)) : tileAt(path))),
     leaves,
 
-    record: (kind, id) => read().records.find(kind, id),
-    records: (kind) => read().records.all(kind),
+    record: (kind, id) => known().find(kind, id),
+    records: (kind) => known().all(kind),
     session: (id) => later(() => read().sessions.find(id)),
     sessionByToken: (token) => later(() => read().sessions.byToken(token)),
     sessionByIdentityToken: (identityToken) => later(() => read().sessions.byIdentityToken(identityToken)),
     sessions: (filter, page) => later(() => read().sessions.list(filter, bounded(page))),
     openSessionsOf: (principal, grant, at) => later(() => read().sessions.countOpen(principal, grant, at)),
-    attempt: (id) => later(() => read().attempt(id)),
+    attempt: (id) => later(() => read().once.attempt(id)),
 
     sealedKeys: sealedKeysOf(writer),
     tree,
@@ -213,7 +218,9 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     return { index, leaf: bytes, hash, size: at.size, entry, receipt: () => receiptOf(at, index, bytes) };
   }
 
-  const headAt = (size: number): Head => (size === head.size ? head : { ...head, size, root: proverOf(size).root });
+  function headAt(size: number): Head {
+    return size === head.size ? head : { ...head, size, root: proverOf(size).root };
+  }
 
   function receiptOf(at: Head, index: number, leaf = read().leaf(index)): string {
     if (leaf === undefined) throw new Fault("LOG_DAMAGED", `leaf ${String(index)} is missing`);
@@ -223,6 +230,16 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
       hashes: proverOf(at.size).inclusion(index),
       checkpoint: checkpoints.sign(at),
     });
+  }
+
+  /** As last known, like the head: while the database is away `doctor` must still know who asks. Each Write reads anew. */
+  function known(): RecordStore {
+    try {
+      ({ records } = read());
+    } catch (error) {
+      if (!(error instanceof Fault) || error.code !== "LOG_NOT_DURABLE") throw error;
+    }
+    return records;
   }
 
   function grew(ground: Ground): void {
@@ -242,8 +259,33 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
 
   async function entries(filter: EntryFilter, page: Page): Promise<{ entries: readonly LogEntry[]; more: boolean }> {
     const { rows, more } = await views.find(filter, bounded(page), head.size);
-    const ground = read();
-    return { entries: rows.map((row) => entryOf(ground, row, filter)), more };
+    return { entries: await Promise.all(rows.map((row) => entryOf(row, filter))), more };
+  }
+
+  /** The leaf as it is, with what its row says differently. */
+  async function entryOf(row: FoundRow, { digest }: EntryFilter): Promise<LogEntry> {
+    const { index } = row;
+    const leaf = read().leaf(index);
+    if (leaf === undefined)
+      throw new Fault("LOG_DAMAGED", `the views know an entry ${String(index)}, the log does not`);
+    // The leaf was written from an Entry; one of a newer version is shown as it is.
+    const entry = parseLeaf(leaf) as unknown as Entry;
+    const name = digest === undefined ? undefined : itemsBlob(parseLeaf(leaf));
+    const items = name === undefined ? undefined : await blobNamed(name);
+    const found = project(leaf, () => items);
+    const said = [disagreement(row, found.row)];
+    if (digest !== undefined && !found.digests.includes(digest))
+      said.push(`digest: the view says ${digest}, the leaf does not`);
+    const message = said.filter((one) => one !== undefined).join("; ");
+    return { index, leaf, entry, ...(message !== "" && { disagreement: message }) };
+  }
+
+  /** `sha256:<hex>` or the hex alone. */
+  async function blobNamed(name: string): Promise<Uint8Array | undefined> {
+    const digest = name.replace(/^sha256:/, "");
+    if (!/^[0-9a-f]{64}$/.test(digest)) return undefined;
+    const index = await views.where(fromHex(digest), head.size);
+    return index === undefined ? undefined : read().blob(index, fromHex(digest));
   }
 
   async function* leaves(from: number, to: number): AsyncGenerator<{ index: number; leaf: Uint8Array }> {
@@ -299,20 +341,6 @@ function proverCache(read: () => Ground): (size: number) => Prover {
   };
 }
 
-function entryOf(ground: Ground, row: FoundRow, filter: EntryFilter): LogEntry {
-  const { index } = row;
-  const leaf = ground.leaf(index);
-  if (leaf === undefined) throw new Fault("LOG_DAMAGED", `the views know an entry ${String(index)}, the log does not`);
-  const found = project(leaf, (name) => (filter.digest === undefined ? undefined : blobOf(ground, name)));
-  const said = [disagreement(row, found.row)];
-  if (filter.digest !== undefined && !found.digests.includes(filter.digest))
-    said.push(`digest: the view says ${filter.digest}, the leaf does not`);
-  const message = said.filter((one) => one !== undefined).join("; ");
-  // The leaf was written from an Entry; one of a newer version is shown as it is.
-  const entry = parseLeaf(leaf) as unknown as Entry;
-  return { index, leaf, entry, ...(message !== "" && { disagreement: message }) };
-}
-
 function parsedTile(path: string): Tile | undefined {
   try {
     return parseTilePath(path);
@@ -320,12 +348,6 @@ function parsedTile(path: string): Tile | undefined {
     if (error instanceof Malformed) return undefined;
     throw error;
   }
-}
-
-/** `sha256:<hex>` or the hex alone. */
-function blobOf(ground: Ground, name: string): Uint8Array | undefined {
-  const digest = name.replace(/^sha256:/, "");
-  return /^[0-9a-f]{64}$/.test(digest) ? ground.blob(fromHex(digest)) : undefined;
 }
 
 function sealedKeysOf(writer: Writer): SealedKeys {
@@ -361,14 +383,10 @@ function sealedKeysOf(writer: Writer): SealedKeys {
 function purge(writer: Writer, now: number): void {
   const before = now - graceMilliseconds;
   writer.submit({
-    prepare({ db }) {
-      const expired = (table: string): boolean =>
-        db.prepare(`SELECT 1 FROM ${table} WHERE expires_at < ? LIMIT 1`).get(before) !== undefined;
-      if (!expired("mark") && !expired("attempt")) return undefined;
+    prepare: ({ once }) => {
+      if (!once.expired(before)) return undefined;
       return () => {
-        const some = `expires_at < ? ORDER BY expires_at LIMIT ${String(purgedTogether)}`;
-        db.prepare(`DELETE FROM mark WHERE (id, kind) IN (SELECT id, kind FROM mark WHERE ${some})`).run(before);
-        db.prepare(`DELETE FROM attempt WHERE seq IN (SELECT seq FROM attempt WHERE ${some})`).run(before);
+        once.forget(before, forgottenTogether);
       };
     },
     done: () => undefined,

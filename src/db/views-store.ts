@@ -17,12 +17,20 @@ export interface Found {
   readonly more: boolean;
 }
 
+export interface NamedBlob {
+  /** Of the leaf it came with. */
+  readonly index: number;
+  readonly sha256: Uint8Array;
+}
+
 export interface ViewStore extends Disposable {
   /** Leaves indexed so far. */
   size(): number;
-  /** Indexes the leaves from `size()` on, in one transaction. */
-  add(leaves: readonly Uint8Array[], blob: ReadBlob): void;
+  /** Indexes the leaves from `size()` on, in one transaction, and the side blobs that came with them. */
+  add(leaves: readonly Uint8Array[], blobs: readonly NamedBlob[], read: ReadBlob): void;
   find(filter: EntryFilter, page: Page): Found;
+  /** The first leaf that a side blob of this hash came with. */
+  whereBlob(sha256: Uint8Array): number | undefined;
   /** SHA-256 of the last leaf indexed. */
   last(): Uint8Array | undefined;
 }
@@ -39,6 +47,7 @@ CREATE INDEX entry_by_result ON entry (result, idx) WHERE result IS NOT NULL;
 CREATE INDEX entry_by_code ON entry (code, idx) WHERE code IS NOT NULL;
 CREATE TABLE entry_key (key TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (key, idx)) STRICT, WITHOUT ROWID;
 CREATE TABLE entry_digest (digest TEXT NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY (digest, idx)) STRICT, WITHOUT ROWID;
+CREATE TABLE blob (sha256 BLOB PRIMARY KEY, idx INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 -- Order never depends on time, so a span of time becomes a span of leaves by the extremes of each thousand leaves.
 CREATE TABLE span (block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT;
 `;
@@ -88,6 +97,8 @@ function storeOf(db: DatabaseSync): ViewStore {
   const addEntry = db.prepare("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?)");
   const addKey = db.prepare("INSERT INTO entry_key VALUES (?, ?)");
   const addDigest = db.prepare("INSERT INTO entry_digest VALUES (?, ?)");
+  const addBlob = db.prepare("INSERT OR IGNORE INTO blob VALUES (?, ?)");
+  const findBlob = db.prepare("SELECT idx FROM blob WHERE sha256 = ?");
   const addSpan = db.prepare(
     `INSERT INTO span VALUES (?1, ?2, ?2)
        ON CONFLICT (block) DO UPDATE SET earliest = min(earliest, ?2), latest = max(latest, ?2)`,
@@ -108,14 +119,19 @@ function storeOf(db: DatabaseSync): ViewStore {
       const last = progress.get()?.["last"];
       return last instanceof Uint8Array ? last : undefined;
     },
-    add(leaves, blob) {
+    whereBlob(sha256) {
+      const index = findBlob.get(sha256)?.["idx"];
+      return typeof index === "number" ? index : undefined;
+    },
+    add(leaves, blobs, read) {
       const last = leaves.at(-1);
       if (last === undefined) return;
       const first = size();
       db.exec("BEGIN");
       try {
+        for (const { sha256, index } of blobs) addBlob.run(sha256, index); // first: leaves may name them
         leaves.forEach((leaf, i) => {
-          index(leaf, first + i, blob);
+          index(leaf, first + i, read);
         });
         advance.run(first + leaves.length, sha256(last));
         db.exec("COMMIT");

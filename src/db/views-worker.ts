@@ -24,6 +24,8 @@ export type ToWorker =
       readonly page: Page;
       readonly size: number;
     }
+  /** Which leaf a side blob came with. */
+  | { readonly ask: "where"; readonly id: number; readonly sha256: Uint8Array; readonly size: number }
   | { readonly ask: "rebuild"; readonly id: number; readonly size: number }
   /** Ends all use of the truth's file. */
   | { readonly ask: "stop" };
@@ -31,6 +33,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly tell: "indexed"; readonly size: number }
   | { readonly tell: "found"; readonly id: number; readonly found: Found }
+  | { readonly tell: "where"; readonly id: number; readonly index: number | undefined }
   | { readonly tell: "rebuilt"; readonly id: number }
   | { readonly tell: "failed"; readonly id: number | undefined; readonly message: string };
 
@@ -44,7 +47,8 @@ const { truth: truthFile, views: viewsFile } = workerData as WorkerFiles;
 const truth = new DatabaseSync(truthFile, { timeout: 2000 });
 truth.exec("PRAGMA wal_autocheckpoint = 0");
 const leaves = truth.prepare("SELECT bytes FROM leaf WHERE idx >= ? AND idx < ? ORDER BY idx");
-const blobs = truth.prepare("SELECT bytes FROM blob WHERE sha256 = ?");
+const blobsBetween = truth.prepare("SELECT idx, sha256 FROM blob WHERE idx >= ? AND idx < ?");
+const blobAt = truth.prepare("SELECT bytes FROM blob WHERE idx = ? AND sha256 = ?");
 const checkpoint = truth.prepare("PRAGMA wal_checkpoint(PASSIVE)");
 
 let store: ViewStore | undefined;
@@ -99,8 +103,12 @@ function work(): void {
 function index(store: ViewStore): number {
   const first = store.size();
   const next = leaves.all(first, Math.min(first + chunk, target)).map((row) => bytesOf(row["bytes"]));
-  store.add(next, (name) => {
-    const row = blobs.get(fromHex(name.replace(/^sha256:/, "")));
+  const blobs = blobsBetween
+    .all(first, first + next.length)
+    .map((row) => ({ index: Number(row["idx"]), sha256: bytesOf(row["sha256"]) }));
+  store.add(next, blobs, (name) => {
+    const sha256 = fromHex(name.replace(/^sha256:/, ""));
+    const row = blobAt.get(store.whereBlob(sha256) ?? -1, sha256);
     return row && bytesOf(row["bytes"]);
   });
   sinceCheckpoint += next.length;
@@ -124,8 +132,16 @@ function agreeing(opened: ViewStore): ViewStore {
 }
 
 function serve(one: (typeof asked)[number], store: ViewStore): void {
-  if (one.ask === "find") tell({ tell: "found", id: one.id, found: store.find(one.filter, one.page) });
-  else tell({ tell: "rebuilt", id: one.id });
+  switch (one.ask) {
+    case "find":
+      tell({ tell: "found", id: one.id, found: store.find(one.filter, one.page) });
+      return;
+    case "where":
+      tell({ tell: "where", id: one.id, index: store.whereBlob(one.sha256) });
+      return;
+    case "rebuild":
+      tell({ tell: "rebuilt", id: one.id });
+  }
 }
 
 function drop(): void {

@@ -19,13 +19,15 @@ export interface Views extends AsyncDisposable {
   grown(size: number): void;
   /** Rows among the first `size` leaves and perhaps newer ones, once those are indexed. Fault INTERNAL where they cannot be. */
   find(filter: EntryFilter, page: Page, size: number): Promise<Found>;
+  /** The first leaf that a side blob came with, among the first `size` and perhaps newer ones. Fault INTERNAL as above. */
+  where(sha256: Uint8Array, size: number): Promise<number | undefined>;
   /** Drops all and makes it again from the first `size` leaves. */
   rebuild(size: number): Promise<void>;
   health(): ViewsHealth;
 }
 
 interface Waiting {
-  readonly resolve: (found: Found) => void;
+  readonly resolve: (answer: FromWorker) => void;
   readonly reject: (error: unknown) => void;
 }
 
@@ -52,7 +54,14 @@ export function openViews(files: WorkerFiles): Views {
       size = now;
       followSoon(followMilliseconds);
     },
-    find: (filter, page, at) => ask((id) => ({ ask: "find", id, filter, page, size: at })),
+    find: async (filter, page, at) => {
+      const answer = await ask((id) => ({ ask: "find", id, filter, page, size: at }));
+      return answer.tell === "found" ? answer.found : nothing;
+    },
+    where: async (sha256, at) => {
+      const answer = await ask((id) => ({ ask: "where", id, sha256, size: at }));
+      return answer.tell === "where" ? answer.index : undefined;
+    },
     rebuild: async (at) => {
       await ask((id) => ({ ask: "rebuild", id, size: at }));
     },
@@ -97,7 +106,7 @@ export function openViews(files: WorkerFiles): Views {
     follow.unref();
   }
 
-  function ask(make: (id: number) => ToWorker): Promise<Found> {
+  function ask(make: (id: number) => ToWorker): Promise<FromWorker> {
     return new Promise((resolve, reject) => {
       if (worker === undefined) {
         reject(new Fault("INTERNAL", `the views cannot be asked: ${failing ?? "closed"}`));
@@ -120,13 +129,10 @@ export function openViews(files: WorkerFiles): Views {
         [indexed, failing] = [message.size, undefined];
         return;
       case "found":
-        settle(message.id, (one) => {
-          one.resolve(message.found);
-        });
-        return;
+      case "where":
       case "rebuilt":
         settle(message.id, (one) => {
-          one.resolve(nothing);
+          one.resolve(message);
         });
         return;
       case "failed":

@@ -42,7 +42,8 @@ export interface Writer extends AsyncDisposable {
 }
 
 export interface WriterParts {
-  /** Throws where the database cannot be opened, read and written. */
+  readonly first: Ground;
+  /** Another one after an error. Throws where the database cannot be opened, read and written. */
   readonly open: () => Ground;
   readonly step: Step;
   readonly clock: Clock;
@@ -53,8 +54,8 @@ const maxWaiting = 4096;
 const maxTogether = 512;
 const retryMilliseconds = 1000;
 
-export function openWriter({ open, step, clock }: WriterParts): Writer {
-  let ground: Ground | undefined = open();
+export function openWriter({ first, open, step, clock }: WriterParts): Writer {
+  let ground: Ground | undefined = first;
   let failing: { since: number; message: string } | undefined;
   let waiting: Job[] = [];
   let scheduled = false;
@@ -114,6 +115,7 @@ export function openWriter({ open, step, clock }: WriterParts): Writer {
       const at = usable();
       const started = performance.now();
       at.db.exec("BEGIN IMMEDIATE");
+      at.checkHead();
       const wrote = jobs.map((job) => run(job, at, refused)).some(Boolean);
       if (wrote) {
         at.moveHead();

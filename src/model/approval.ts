@@ -4,7 +4,13 @@ import type { KeyState } from "./key.ts";
 import type { Role } from "./principal.ts";
 
 export type Action =
-  | { readonly kind: "key.state"; readonly key: string; readonly number: number; readonly to: KeyState; readonly reason: string }
+  | {
+      readonly kind: "key.state";
+      readonly key: string;
+      readonly number: number;
+      readonly to: KeyState;
+      readonly reason: string;
+    }
   | {
       readonly kind: "operator.add";
       readonly name: string;

@@ -1,11 +1,11 @@
 // The log's entries, version 1 (docs/audit-log.md). Leaves are the canonical JSON of these objects and live for ten
 // years: fields are added, never renamed; readers keep and show what they do not know.
 
-import type { FaultCode, RefusalCode } from "./errors.ts";
 import type { Action } from "./approval.ts";
+import type { FaultCode, RefusalCode } from "./errors.ts";
 import type { Decision } from "./grant.ts";
 import type { ItemRecord } from "./item.ts";
-import type { KeyState, Purpose, KeyAlgorithm } from "./key.ts";
+import type { KeyAlgorithm, KeyState, Purpose } from "./key.ts";
 import type { Confirmation, Principal, Role } from "./principal.ts";
 
 /** A side blob, named by the SHA-256 of its bytes: `sha256:<hex>`. */
@@ -63,7 +63,12 @@ interface Outcome {
   readonly result: Result;
   readonly code?: FaultCode | undefined;
 }
-type KeyCreate = Caller & { readonly key: string; readonly purpose: Purpose; readonly algorithm: KeyAlgorithm; readonly custody: string };
+type KeyCreate = Caller & {
+  readonly key: string;
+  readonly purpose: Purpose;
+  readonly algorithm: KeyAlgorithm;
+  readonly custody: string;
+};
 
 /** What happened, without the frame that the journal puts around it. */
 export type EntryBody =
@@ -79,7 +84,12 @@ export type EntryBody =
       readonly again?: boolean | undefined;
     })
   | (Caller & { readonly type: "session.close"; readonly session: string; readonly uses: Uses })
-  | (Caller & { readonly type: "session.revoke"; readonly session: string; readonly uses: Uses; readonly reason?: string | undefined })
+  | (Caller & {
+      readonly type: "session.revoke";
+      readonly session: string;
+      readonly uses: Uses;
+      readonly reason?: string | undefined;
+    })
   | (SignSubject & { readonly type: "sign.intent"; readonly decision: Decision; readonly uses: Uses })
   | (SignSubject & Outcome & { readonly type: "sign.outcome" })
   | (Caller & {
@@ -98,7 +108,13 @@ export type EntryBody =
       readonly count?: number | undefined;
     })
   | (KeyCreate & { readonly type: "key.create.intent" })
-  | (KeyCreate & Outcome & { readonly type: "key.create.outcome"; readonly version?: number | undefined; readonly publicKey?: string | undefined; readonly uri?: string | undefined })
+  | (KeyCreate &
+      Outcome & {
+        readonly type: "key.create.outcome";
+        readonly version?: number | undefined;
+        readonly publicKey?: string | undefined;
+        readonly uri?: string | undefined;
+      })
   | (Caller & {
       readonly type: "key.state";
       readonly key: string;
@@ -111,18 +127,42 @@ export type EntryBody =
       /** True where the configuration lets one person do what otherwise takes two. */
       readonly onePerson?: boolean | undefined;
     })
-  | (Caller & { readonly type: "approval.request"; readonly pending: string; readonly action: Action; readonly hash: string; readonly expiresAt: string })
-  | (Caller & { readonly type: "approval.decide"; readonly pending: string; readonly hash: string; readonly verdict: "approved" | "denied" | "withdrawn" })
+  | (Caller & {
+      readonly type: "approval.request";
+      readonly pending: string;
+      readonly action: Action;
+      readonly hash: string;
+      readonly expiresAt: string;
+    })
+  | (Caller & {
+      readonly type: "approval.decide";
+      readonly pending: string;
+      readonly hash: string;
+      readonly verdict: "approved" | "denied" | "withdrawn";
+    })
   | (Caller & {
       readonly type: "operator.change";
       readonly change: "enrolled-first" | "added" | "removed";
-      readonly operator: { readonly id: string; readonly name: string; readonly issuer: string; readonly subject: string; readonly roles: readonly Role[] };
+      readonly operator: {
+        readonly id: string;
+        readonly name: string;
+        readonly issuer: string;
+        readonly subject: string;
+        readonly roles: readonly Role[];
+      };
       readonly pending?: string | undefined;
       readonly onePerson?: boolean | undefined;
     })
   | (Caller & { readonly type: "operator.login"; readonly expiresAt: string })
   /** `policy` is the hash of the set now in force; `files` a side blob of the exact texts. */
-  | { readonly type: "policy.change"; readonly policy: string; readonly before?: string | undefined; readonly files: BlobRef; readonly grants: number; readonly cases: number }
+  | {
+      readonly type: "policy.change";
+      readonly policy: string;
+      readonly before?: string | undefined;
+      readonly files: BlobRef;
+      readonly grants: number;
+      readonly cases: number;
+    }
   | (Caller & { readonly type: "audit.read" | "audit.export"; readonly query: string; readonly count: number })
   | {
       readonly type: "daemon.start";

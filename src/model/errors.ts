@@ -48,19 +48,22 @@ const refusals = {
     number: "SGN-1005",
     exit: 4,
     title: "the proof needs the server's current nonce",
-    explain: "Take the value of the DPoP-Nonce response header, put it into the proof's `nonce` claim and send again. Signet's own client does this by itself.",
+    explain:
+      "Take the value of the DPoP-Nonce response header, put it into the proof's `nonce` claim and send again. Signet's own client does this by itself.",
   },
   ROLE_MISSING: {
     number: "SGN-1006",
     exit: 5,
     title: "your role does not allow this",
-    explain: "Operators change, approvers approve, auditors read. Ask an operator to give you the role; adding one needs a second person.",
+    explain:
+      "Operators change, approvers approve, auditors read. Ask an operator to give you the role; adding one needs a second person.",
   },
   BOOTSTRAP_CLOSED: {
     number: "SGN-1007",
     exit: 5,
     title: "the first operator is already enrolled",
-    explain: "The local socket enrols the first operator only; after that it gives no privilege. Ask an operator to add you: `signet operator add`.",
+    explain:
+      "The local socket enrols the first operator only; after that it gives no privilege. Ask an operator to add you: `signet operator add`.",
   },
 
   // 2xxx: may you
@@ -68,13 +71,15 @@ const refusals = {
     number: "SGN-2101",
     exit: 5,
     title: "no grant allows this",
-    explain: "The message lists the closest grant and the first thing in it that did not fit. `signet policy explain --entry INDEX` shows the whole decision.",
+    explain:
+      "The message lists the closest grant and the first thing in it that did not fit. `signet policy explain --entry INDEX` shows the whole decision.",
   },
   ITEM_DENIED: {
     number: "SGN-2102",
     exit: 5,
     title: "the session's grant does not cover this item",
-    explain: "The session was opened under a grant whose limits (names, repositories, predicate types) do not include what was asked to be signed. Nothing was signed and no use was spent.",
+    explain:
+      "The session was opened under a grant whose limits (names, repositories, predicate types) do not include what was asked to be signed. Nothing was signed and no use was spent.",
   },
   OUTSIDE_WINDOW: {
     number: "SGN-2103",
@@ -86,7 +91,8 @@ const refusals = {
     number: "SGN-2104",
     exit: 9,
     title: "too many requests for this grant",
-    explain: "The grant limits requests per minute. Wait for `retryAfter` seconds; put many files into one request instead of many requests.",
+    explain:
+      "The grant limits requests per minute. Wait for `retryAfter` seconds; put many files into one request instead of many requests.",
   },
   SESSION_LIMIT: {
     number: "SGN-2105",
@@ -98,13 +104,15 @@ const refusals = {
     number: "SGN-2106",
     exit: 5,
     title: "policy changed and no longer allows this session",
-    explain: "Open sessions are decided again whenever policy changes. Open a new session; if that is refused, its message says why.",
+    explain:
+      "Open sessions are decided again whenever policy changes. Open a new session; if that is refused, its message says why.",
   },
   SESSION_SPENT: {
     number: "SGN-2201",
     exit: 5,
     title: "the session has not enough uses left",
-    explain: "Each item of a request spends one use, all or none. Open another session, or ask for more uses within the grant.",
+    explain:
+      "Each item of a request spends one use, all or none. Open another session, or ask for more uses within the grant.",
   },
   SESSION_ENDED: {
     number: "SGN-2202",
@@ -122,25 +130,29 @@ const refusals = {
     number: "SGN-2301",
     exit: 5,
     title: "the key is not active",
-    explain: "Only a key in the state active signs (NIST SP 800-57). An operator activates or resumes it; a compromised or deactivated key never signs again.",
+    explain:
+      "Only a key in the state active signs (NIST SP 800-57). An operator activates or resumes it; a compromised or deactivated key never signs again.",
   },
   KEY_STATE: {
     number: "SGN-2302",
     exit: 2,
     title: "the key cannot change to this state",
-    explain: "SP 800-57 allows only some transitions: pre-activation to active, active to suspended and back, and from there to deactivated, compromised, destroyed.",
+    explain:
+      "SP 800-57 allows only some transitions: pre-activation to active, active to suspended and back, and from there to deactivated, compromised, destroyed.",
   },
   APPROVAL_PENDING: {
     number: "SGN-2401",
     exit: 8,
     title: "a second person has to approve",
-    explain: "The action waits as a pending action. Another operator or approver runs `signet approval approve ID` before it expires.",
+    explain:
+      "The action waits as a pending action. Another operator or approver runs `signet approval approve ID` before it expires.",
   },
   APPROVAL_INVALID: {
     number: "SGN-2402",
     exit: 5,
     title: "this approval does not count",
-    explain: "Requester and approver must be different people, the action must be unchanged and unexpired, and each is decided once.",
+    explain:
+      "Requester and approver must be different people, the action must be unchanged and unexpired, and each is decided once.",
   },
 
   // 3xxx: what did you ask
@@ -148,7 +160,8 @@ const refusals = {
     number: "SGN-3001",
     exit: 2,
     title: "the item is malformed",
-    explain: "The message names the item (counted from 0), what was found in it and what is expected. Nothing was signed and no use was spent.",
+    explain:
+      "The message names the item (counted from 0), what was found in it and what is expected. Nothing was signed and no use was spent.",
   },
   INPUT_INVALID: {
     number: "SGN-3002",
@@ -166,19 +179,22 @@ const refusals = {
     number: "SGN-3004",
     exit: 2,
     title: "the name is taken",
-    explain: "Names of keys and operators are used once and never again, so that old log entries stay unambiguous. Choose another name.",
+    explain:
+      "Names of keys and operators are used once and never again, so that old log entries stay unambiguous. Choose another name.",
   },
   ALGORITHM_UNFIT: {
     number: "SGN-3005",
     exit: 2,
     title: "the key cannot sign this form",
-    explain: "Ed25519 signs messages, not digests; a digest must have the length of the key's hash. Sign a statement about the file instead, or use a P-256 or RSA key.",
+    explain:
+      "Ed25519 signs messages, not digests; a digest must have the length of the key's hash. Sign a statement about the file instead, or use a P-256 or RSA key.",
   },
   PURPOSE_UNFIT: {
     number: "SGN-3006",
     exit: 2,
     title: "the key has another purpose",
-    explain: "A key has one purpose, and each kind of item needs its own, so that a signature for one use never passes for another.",
+    explain:
+      "A key has one purpose, and each kind of item needs its own, so that a signature for one use never passes for another.",
   },
   IDEMPOTENCY_MISMATCH: {
     number: "SGN-3007",
@@ -190,19 +206,22 @@ const refusals = {
     number: "SGN-3008",
     exit: 9,
     title: "the first attempt of this request never finished",
-    explain: "The daemon stopped between intent and outcome. The uses are spent and no signature was released. Send the request again under a new idempotency key.",
+    explain:
+      "The daemon stopped between intent and outcome. The uses are spent and no signature was released. Send the request again under a new idempotency key.",
   },
   POLICY_INVALID: {
     number: "SGN-3009",
     exit: 2,
     title: "the policy does not load",
-    explain: "A file has an unknown field, a value out of range, or a mustAllow/mustDeny case that fails. The message names file and line. The policy in force did not change.",
+    explain:
+      "A file has an unknown field, a value out of range, or a mustAllow/mustDeny case that fails. The message names file and line. The policy in force did not change.",
   },
   TOO_LARGE: {
     number: "SGN-3010",
     exit: 2,
     title: "the request is over a limit",
-    explain: "Requests are limited in bytes, tokens, depth, aliases, fields and list sizes. The message names the limit. Split the work into several requests.",
+    explain:
+      "Requests are limited in bytes, tokens, depth, aliases, fields and list sizes. The message names the limit. Split the work into several requests.",
   },
 } as const satisfies Record<string, Row>;
 
@@ -211,7 +230,8 @@ const faults = {
     number: "SGN-4001",
     exit: 9,
     title: "the place where the key lives does not answer",
-    explain: "The custody failed. The intent is in the log. Try again with the same idempotency key only if the answer says that it is safe.",
+    explain:
+      "The custody failed. The intent is in the log. Try again with the same idempotency key only if the answer says that it is safe.",
   },
   CUSTODY_TIMEOUT: {
     number: "SGN-4002",
@@ -223,13 +243,15 @@ const faults = {
     number: "SGN-4003",
     exit: 1,
     title: "the custody returned a signature that does not verify",
-    explain: "The signature was withheld. The custody signed with another key or returned garbage: an operator must look before this key is used again.",
+    explain:
+      "The signature was withheld. The custody signed with another key or returned garbage: an operator must look before this key is used again.",
   },
   WITHHELD: {
     number: "SGN-4004",
     exit: 5,
     title: "the key stopped being active while it signed",
-    explain: "The key was suspended or its session revoked between intent and outcome. The signature was withheld and the log says so.",
+    explain:
+      "The key was suspended or its session revoked between intent and outcome. The signature was withheld and the log says so.",
   },
   ISSUER_DOWN: {
     number: "SGN-4005",
@@ -242,19 +264,22 @@ const faults = {
     number: "SGN-5001",
     exit: 9,
     title: "the log cannot be written",
-    explain: "No durable entry, no signature. Disk full, read-only or failing: mend the disk; Signet goes on by itself. `signet doctor` names the cause.",
+    explain:
+      "No durable entry, no signature. Disk full, read-only or failing: mend the disk; Signet goes on by itself. `signet doctor` names the cause.",
   },
   LOG_DAMAGED: {
     number: "SGN-5002",
     exit: 13,
     title: "the log is damaged, truncated, rolled back or forked",
-    explain: "Signet refuses to sign on a log that it cannot prove. The message names the index. Restore the newest backup, or start a new log lawfully with `signetd recover --accept-loss`.",
+    explain:
+      "Signet refuses to sign on a log that it cannot prove. The message names the index. Restore the newest backup, or start a new log lawfully with `signetd recover --accept-loss`.",
   },
   SHUTTING_DOWN: {
     number: "SGN-5003",
     exit: 9,
     title: "the daemon is stopping",
-    explain: "Requests that were accepted are finished; new ones are not. Send it again in a moment, with the same idempotency key.",
+    explain:
+      "Requests that were accepted are finished; new ones are not. Send it again in a moment, with the same idempotency key.",
   },
   OVERLOADED: {
     number: "SGN-5004",

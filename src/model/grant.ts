@@ -36,7 +36,7 @@ export interface GrantLimits {
     readonly jws?: { readonly types: readonly string[] } | undefined;
     readonly blob?: { readonly names: readonly Glob[] } | undefined;
     /** Raw digests say nothing about themselves: there is nothing to limit but the count. */
-    readonly digest?: Record<never, never> | undefined;
+    readonly digest?: Readonly<Record<string, never>> | undefined;
   };
 }
 

@@ -51,10 +51,12 @@ export interface Key {
 /** Lower case, digits and inner hyphens, 1 to 63 characters (RFC 1123 label): safe in URLs, files and Cedar ids. */
 export const isKeyName = (text: string): boolean => /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text);
 
-export const versionId = (version: Pick<KeyVersion, "key" | "number">): string => `${version.key}/${String(version.number)}`;
+export const versionId = (version: Pick<KeyVersion, "key" | "number">): string =>
+  `${version.key}/${String(version.number)}`;
 
 /** The version that signs now: the newest active one. */
-export const current = (key: Key): KeyVersion | undefined => key.versions.findLast((version) => version.state === "ACTIVE");
+export const current = (key: Key): KeyVersion | undefined =>
+  key.versions.findLast((version) => version.state === "ACTIVE");
 
 /** Hash that goes with a key in digest form and inside message form; Ed25519 signs the message itself. */
 export const hashOf = (algorithm: KeyAlgorithm): "sha256" | "sha384" | undefined => {

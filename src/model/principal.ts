@@ -57,10 +57,7 @@ export interface LocalSocket {
 export type Principal = Workload | Person | LocalSocket;
 
 /** How the caller's key binds the request (RFC 7800 `cnf`). */
-export type Confirmation =
-  | { readonly jkt: string }
-  | { readonly "x5t#S256": string }
-  | { readonly bearer: true };
+export type Confirmation = { readonly jkt: string } | { readonly "x5t#S256": string } | { readonly bearer: true };
 
 /** One identity, one text: what two-person rules, replay marks and rate limits compare. Built from immutable parts only. */
 export function principalKey(principal: Principal): string {

@@ -1,29 +1,50 @@
 // State, told again from the leaves alone: what the log says must be what the tables say, or the daemon does not start.
 
+import { rfc3339 } from "../std/clock.ts";
+import { canonicalJson } from "../std/json.ts";
 import type { Action, PendingAction } from "./approval.ts";
 import type { Entry, LeafRef } from "./entry.ts";
-import type { Key, KeyState, KeyVersion } from "./key.ts";
-import { type Person, principalKey } from "./principal.ts";
+import type { Key, KeyAlgorithm, KeyState, KeyVersion, Purpose } from "./key.ts";
+import { type Confirmation, type Person, type Principal, principalKey } from "./principal.ts";
+import type { SigningSession } from "./session.ts";
 
 export interface ReplayedSession {
   readonly usesLeft: number;
   readonly usesGranted: number;
   readonly state: "OPEN" | "CLOSED" | "REVOKED";
-  /** RFC 3339. */
-  readonly expiresAt: string;
+  /** Who may sign, with which keys, proved how, until when: fixed when the session opened. */
+  readonly terms: string;
+}
+
+export interface ReplayedKey {
+  readonly state: KeyState;
+  readonly publicKey: string;
+  /** What it is for, and where it lives: fixed when it was made. */
+  readonly terms: string;
 }
 
 export interface Replayed {
-  /** Per key version: its state and the fingerprint-making public key. */
-  readonly keys: ReadonlyMap<string, { readonly state: KeyState; readonly publicKey: string }>;
+  /** Per key version. */
+  readonly keys: ReadonlyMap<string, ReplayedKey>;
   readonly people: ReadonlyMap<string, Pick<Person, "name" | "issuer" | "subject" | "roles">>;
-  readonly pending: ReadonlyMap<string, { readonly hash: string; readonly state: PendingAction["state"]; readonly action: Action; readonly requester: string }>;
+  readonly pending: ReadonlyMap<
+    string,
+    {
+      readonly hash: string;
+      readonly state: PendingAction["state"];
+      readonly action: Action;
+      readonly requester: string;
+    }
+  >;
   readonly sessions: ReadonlyMap<string, ReplayedSession>;
   readonly policy: string | undefined;
   /** Of the newest daemon.start. */
   readonly epoch: number;
   /** Intents without an outcome, oldest first, with the session of a signature. */
-  readonly unfinished: ReadonlyMap<number, { readonly intent: LeafRef; readonly session: string | undefined; readonly reported: boolean }>;
+  readonly unfinished: ReadonlyMap<
+    number,
+    { readonly intent: LeafRef; readonly session: string | undefined; readonly reported: boolean }
+  >;
 }
 
 export interface Replay {
@@ -33,10 +54,13 @@ export interface Replay {
 }
 
 export function replay(): Replay {
-  const keys = new Map<string, { state: KeyState; publicKey: string }>();
+  const keys = new Map<string, ReplayedKey>();
   const people = new Map<string, Pick<Person, "name" | "issuer" | "subject" | "roles">>();
   const pending = new Map<string, { hash: string; state: PendingAction["state"]; action: Action; requester: string }>();
-  const sessions = new Map<string, { usesLeft: number; usesGranted: number; state: ReplayedSession["state"]; expiresAt: string }>();
+  const sessions = new Map<
+    string,
+    { usesLeft: number; usesGranted: number; state: ReplayedSession["state"]; terms: string }
+  >();
   const unfinished = new Map<number, { intent: LeafRef; session: string | undefined; reported: boolean }>();
   let policy: string | undefined;
   let epoch = 0;
@@ -51,7 +75,12 @@ export function replay(): Replay {
         epoch = Math.max(epoch, one.epoch);
         return;
       case "session.open":
-        sessions.set(one.session, { usesLeft: one.uses.left, usesGranted: one.uses.granted, state: "OPEN", expiresAt: one.expiresAt });
+        sessions.set(one.session, {
+          usesLeft: one.uses.left,
+          usesGranted: one.uses.granted,
+          state: "OPEN",
+          terms: sessionTerms(one.by, one.cnf, one.keys, one.expiresAt),
+        });
         return;
       case "session.close":
       case "session.revoke": {
@@ -70,7 +99,12 @@ export function replay(): Replay {
         return;
       case "key.create.outcome":
         unfinished.delete(one.intent.index);
-        if (one.result === "done") keys.set(`${one.key}/${String(one.version ?? 1)}`, { state: "PRE_ACTIVATION", publicKey: one.publicKey ?? "" });
+        if (one.result === "done")
+          keys.set(`${one.key}/${String(one.version ?? 1)}`, {
+            state: "PRE_ACTIVATION",
+            publicKey: one.publicKey ?? "",
+            terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri ?? ""),
+          });
         return;
       case "sign.outcome":
         unfinished.delete(one.intent.index);
@@ -82,15 +116,21 @@ export function replay(): Replay {
       }
       case "key.state": {
         const key = keys.get(`${one.key}/${String(one.version)}`);
-        if (key) key.state = one.to;
+        if (key) keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to });
         return;
       }
       case "approval.request":
-        pending.set(one.pending, { hash: one.hash, state: "PENDING", action: one.action, requester: principalKey(one.by) });
+        pending.set(one.pending, {
+          hash: one.hash,
+          state: "PENDING",
+          action: one.action,
+          requester: principalKey(one.by),
+        });
         return;
       case "approval.decide": {
         const waiting = pending.get(one.pending);
-        if (waiting) waiting.state = one.verdict === "approved" ? "APPROVED" : one.verdict === "denied" ? "DENIED" : "WITHDRAWN";
+        if (waiting)
+          waiting.state = one.verdict === "approved" ? "APPROVED" : one.verdict === "denied" ? "DENIED" : "WITHDRAWN";
         return;
       }
       case "operator.change":
@@ -115,39 +155,73 @@ export function replay(): Replay {
   return { entry, result: () => ({ keys, people, pending, sessions, policy, epoch, unfinished }) };
 }
 
+const sessionTerms = (
+  by: Principal,
+  cnf: Confirmation | undefined,
+  keys: readonly string[],
+  expiresAt: string,
+): string => [principalKey(by), canonicalJson(cnf ?? null), keys.join(), expiresAt].join(" ");
+
+const keyTerms = (
+  ...terms: readonly [purpose: Purpose, algorithm: KeyAlgorithm, custody: string, uri: string]
+): string => terms.join(" ");
+
 /** What the tables say, as far as the leaves tell it too. */
 export interface Told {
   readonly keys: readonly Key[];
   readonly people: readonly Person[];
   readonly pending: readonly PendingAction[];
-  readonly sessions: readonly { readonly id: string; readonly usesLeft: number; readonly state: ReplayedSession["state"] }[];
+  /** All that are open by the tables, expired ones too. */
+  readonly sessions: readonly SigningSession[];
   readonly policy: string | undefined;
 }
 
-/** Differences in words, empty where tables and leaves agree. `told.sessions` holds the open ones at least. */
+/** Differences in words, empty where tables and leaves agree. */
 export function differences(replayed: Replayed, told: Told): readonly string[] {
   const out: string[] = [];
   const versions = told.keys.flatMap((key) => key.versions);
   for (const version of versions) out.push(...keyDifference(version, replayed));
-  if (versions.length !== replayed.keys.size) out.push(`the tables hold ${String(versions.length)} key versions, the log ${String(replayed.keys.size)}`);
+  for (const key of told.keys) if (key.versions.some(({ purpose }) => purpose !== key.purpose)) out.push(`key ${key.name} has another purpose than its versions`);
+  if (versions.length !== replayed.keys.size)
+    out.push(`the tables hold ${String(versions.length)} key versions, the log ${String(replayed.keys.size)}`);
   for (const person of told.people) {
     const said = replayed.people.get(person.id);
-    if (!said || said.issuer !== person.issuer || said.subject !== person.subject || [...said.roles].sort().join() !== [...person.roles].sort().join()) {
+    if (
+      said?.issuer !== person.issuer ||
+      said.subject !== person.subject ||
+      [...said.roles].sort().join() !== [...person.roles].sort().join()
+    ) {
       out.push(`operator ${person.name} is not as the log says`);
     }
   }
-  if (told.people.length !== replayed.people.size) out.push(`the tables hold ${String(told.people.length)} operators, the log ${String(replayed.people.size)}`);
+  if (told.people.length !== replayed.people.size)
+    out.push(`the tables hold ${String(told.people.length)} operators, the log ${String(replayed.people.size)}`);
   for (const waiting of told.pending) {
     const said = replayed.pending.get(waiting.id);
-    if (said?.state !== waiting.state || said.hash !== waiting.hash) out.push(`pending action ${waiting.id} is not as the log says`);
+    if (said?.state !== waiting.state || said.hash !== waiting.hash)
+      out.push(`pending action ${waiting.id} is not as the log says`);
   }
-  for (const session of told.sessions) {
-    const said = replayed.sessions.get(session.id);
-    if (!said) out.push(`session ${session.id} is not in the log`);
-    else if (said.state !== session.state) out.push(`session ${session.id} is ${session.state}, by the log ${said.state}`);
-    else if (said.usesLeft !== session.usesLeft) out.push(`session ${session.id} has ${String(session.usesLeft)} uses left, by the log ${String(said.usesLeft)}`);
+  out.push(...sessionDifferences(replayed.sessions, told.sessions));
+  if (told.policy !== replayed.policy)
+    out.push(`the policy in force is ${told.policy ?? "none"}, by the log ${replayed.policy ?? "none"}`);
+  return out;
+}
+
+/** A session that ended in both lends nothing, whatever else is said of it. */
+function sessionDifferences(replayed: Replayed["sessions"], open: readonly SigningSession[]): readonly string[] {
+  const out: string[] = [];
+  for (const { id, state, usesLeft, principal, cnf, keys, expiresAt } of open) {
+    const said = replayed.get(id);
+    if (!said) out.push(`session ${id} is not in the log`);
+    else if (said.state !== state) out.push(`session ${id} is ${state}, by the log ${said.state}`);
+    else if (said.usesLeft !== usesLeft)
+      out.push(`session ${id} has ${String(usesLeft)} uses left, by the log ${String(said.usesLeft)}`);
+    else if (said.terms !== sessionTerms(principal, cnf, keys, rfc3339(expiresAt)))
+      out.push(`session ${id} has other terms (holder, keys, expiry) than the log says`);
   }
-  if (told.policy !== replayed.policy) out.push(`the policy in force is ${told.policy ?? "none"}, by the log ${replayed.policy ?? "none"}`);
+  const found = new Set(open.map(({ id }) => id));
+  for (const [id, { state }] of replayed)
+    if (state === "OPEN" && !found.has(id)) out.push(`session ${id} is OPEN by the log, in the tables it is not`);
   return out;
 }
 
@@ -157,5 +231,7 @@ function keyDifference(version: KeyVersion, replayed: Replayed): readonly string
   if (!said) return [`key ${name} is not in the log`];
   if (said.state !== version.state) return [`key ${name} is ${version.state}, by the log ${said.state}`];
   if (said.publicKey !== version.publicKey) return [`key ${name} has another public key than the log says`];
+  if (said.terms !== keyTerms(version.purpose, version.algorithm, version.custody, version.uri))
+    return [`key ${name} has another purpose, algorithm or place than the log says`];
   return [];
 }

@@ -93,7 +93,7 @@ export interface Write {
 
 export interface Facts {
   readonly index: number;
-  /** After this Write's own spending. Present with `spend` and `close`. */
+  /** After this Write's own spending. Present with `spend`, `close` and `token`. */
   readonly uses?: { readonly granted: number; readonly left: number } | undefined;
   /** Present with `watch`. A change earlier in the same transaction counts. */
   readonly holds?: boolean | undefined;

@@ -8,7 +8,10 @@ export interface Metrics {
   faulted(code: FaultCode): void;
   /** Refused, and not recorded in the log because nobody named this principal. */
   stranger(code: Code): void;
-  signed(labels: { readonly custody: string; readonly algorithm: KeyAlgorithm; readonly form: "message" | "digest" }, count: number): void;
+  signed(
+    labels: { readonly custody: string; readonly algorithm: KeyAlgorithm; readonly form: "message" | "digest" },
+    count: number,
+  ): void;
   /** After each commit of the log; seconds of the commit, leaves in it. */
   committed(seconds: number, leaves: number): void;
 }

@@ -2,7 +2,7 @@
 
 /** One witness's answer to a checkpoint. */
 export type Witnessed =
-  | { readonly witness: string; readonly result: "cosigned"; /** POSIX seconds. */ readonly time: number }
+  | { readonly witness: string; readonly result: "cosigned" /** POSIX seconds. */; readonly time: number }
   /** It saw a larger log than ours, or another history: we were rolled back or forked. */
   | { readonly witness: string; readonly result: "ahead" | "forked"; readonly message: string }
   /** Down, slow, or it does not know us. The log goes on, unwitnessed, and says so. */
@@ -24,5 +24,11 @@ export interface WitnessedLog {
  */
 export interface Witnesses {
   readonly names: readonly string[];
-  submit(log: WitnessedLog): Promise<{ readonly note: string; readonly answers: readonly Witnessed[]; /** Whether the quorum of the policy is reached. */ readonly quorum: boolean }>;
+  submit(
+    log: WitnessedLog,
+  ): Promise<{
+    readonly note: string;
+    readonly answers: readonly Witnessed[] /** Whether the quorum of the policy is reached. */;
+    readonly quorum: boolean;
+  }>;
 }

@@ -70,31 +70,33 @@ export function spend(budget: Budget, cost: number): void {
 }
 
 /** Lists within bounds, and every string one that JSON and UTF-8 can say. Undefined where all is well. */
-export function argumentProblem(value: unknown, limit: number, path = "arguments"): Refusal | undefined {
+export function argumentProblem(value: unknown, limit: number): Refusal | undefined {
+  return isFine(value, limit) ? undefined : problemAt(value, limit, "arguments");
+}
+
+/** On the path of every signature: no texts are made here. */
+function isFine(value: unknown, limit: number): boolean {
+  if (typeof value === "string") return value.isWellFormed();
+  if (typeof value !== "object" || value === null || value instanceof Uint8Array) return true;
+  if (Array.isArray(value)) return value.length <= limit && value.every((element) => isFine(element, limit));
+  for (const key in value) {
+    if (!isFine((value as Record<string, unknown>)[key], limit)) return false; // coerced input: plain, without a prototype
+  }
+  return true;
+}
+
+function problemAt(value: unknown, limit: number, path: string): Refusal | undefined {
   if (typeof value === "string") {
     return value.isWellFormed()
       ? undefined
       : refuse("INPUT_INVALID", `${path} holds half of a character (a lone surrogate)`);
   }
   if (typeof value !== "object" || value === null || value instanceof Uint8Array) return undefined;
-  if (Array.isArray(value)) {
-    if (value.length > limit) {
-      return refuse("TOO_LARGE", `${path} has ${String(value.length)} elements, at most ${String(limit)} fit`);
-    }
-    return firstProblem(
-      value.map((element: unknown, index) => [`${path}[${String(index)}]`, element] as const),
-      limit,
-    );
+  if (Array.isArray(value) && value.length > limit) {
+    return refuse("TOO_LARGE", `${path} has ${String(value.length)} elements, at most ${String(limit)} fit`);
   }
-  return firstProblem(
-    Object.entries(value).map(([key, member]: [string, unknown]) => [`${path}.${key}`, member] as const),
-    limit,
-  );
-}
-
-function firstProblem(members: readonly (readonly [string, unknown])[], limit: number): Refusal | undefined {
-  for (const [path, member] of members) {
-    const problem = argumentProblem(member, limit, path);
+  for (const [key, member] of Object.entries(value) as [string, unknown][]) {
+    const problem = problemAt(member, limit, Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`);
     if (problem !== undefined) return problem;
   }
   return undefined;

@@ -10,5 +10,18 @@ export type Random = (length: number) => Uint8Array;
 export const systemClock: Clock = () => Date.now();
 export const systemRandom: Random = (length) => randomBytes(length);
 
+/**
+ * Follows the wall clock but never goes back: where that is behind what was said before, time runs on with `steady`
+ * (milliseconds since some beginning, never stepped). Nothing lives longer because a clock was set back.
+ */
+export function forwardClock(wall: Clock, steady: () => number): Clock {
+  let before = { said: wall(), steady: steady() };
+  return () => {
+    const now = steady();
+    before = { said: Math.max(wall(), before.said + now - before.steady), steady: now };
+    return Math.floor(before.said);
+  };
+}
+
 /** RFC 3339, UTC, milliseconds: the form of every time in the log. */
 export const rfc3339 = (milliseconds: number): string => new Date(milliseconds).toISOString();

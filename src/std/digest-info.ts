@@ -7,4 +7,5 @@ const prefixes = {
   sha384: fromHex("3041300d060960864801650304020205000430"),
 } as const;
 
-export const digestInfo = (hash: keyof typeof prefixes, digest: Uint8Array): Uint8Array => concat(prefixes[hash], digest);
+export const digestInfo = (hash: keyof typeof prefixes, digest: Uint8Array): Uint8Array =>
+  concat(prefixes[hash], digest);

@@ -15,7 +15,12 @@ export function parseDuration(text: string): number {
 /** Whole seconds, rounded down; `PT0S` for nothing. */
 export function formatDuration(milliseconds: number): string {
   const total = Math.max(0, Math.floor(milliseconds / 1000));
-  const [days, hours, minutes, seconds] = [Math.floor(total / 86_400), Math.floor(total / 3600) % 24, Math.floor(total / 60) % 60, total % 60];
+  const [days, hours, minutes, seconds] = [
+    Math.floor(total / 86_400),
+    Math.floor(total / 3600) % 24,
+    Math.floor(total / 60) % 60,
+    total % 60,
+  ];
   const time = `${hours ? `${String(hours)}H` : ""}${minutes ? `${String(minutes)}M` : ""}${seconds ? `${String(seconds)}S` : ""}`;
   return `P${days ? `${String(days)}D` : ""}${time || !days ? `T${time || "0S"}` : ""}`;
 }

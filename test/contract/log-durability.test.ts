@@ -11,6 +11,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { fsck } from "../../src/tlog/fsck.ts";
+import { emptyRoot } from "../../src/tlog/merkle.ts";
 import { verifyReceipt } from "../../src/tlog/proof.ts";
 import {
   appended,
@@ -225,10 +226,19 @@ describe.each(dialects)("bad luck on $name", ({ open }) => {
     db.exec(`ATTACH '${join(other, "truth.sqlite")}' AS o; BEGIN; DELETE FROM leaf; DELETE FROM head;
       INSERT INTO leaf SELECT * FROM o.leaf; INSERT INTO head SELECT * FROM o.head; COMMIT`);
     db.close();
-    // The leaf's own place is taken: the database refuses it before the head is even compared.
-    await expect(log.append(note("b"))).rejects.toMatchObject({ code: "LOG_NOT_DURABLE", nothingHappened: true });
     expect(appended(await log.append(note("b"))).index).toBe(2);
     expect(await log.verify()).toMatchObject({ verdict: "sound", size: 3 });
+  });
+
+  test("a running log that is rolled back under its feet refuses to go on", async () => {
+    log = await open(place.path);
+    await log.append(note("acknowledged"));
+    const db = new DatabaseSync(join(place.path, "truth.sqlite"));
+    db.prepare("DELETE FROM leaf").run();
+    db.prepare("UPDATE head SET size = 0, root = ?, frontier = x''").run(emptyRoot);
+    db.close();
+    for (const message of ["b", "c"])
+      await expect(log.append(note(message))).rejects.toMatchObject({ code: "LOG_DAMAGED" });
   });
 
   test("what has expired is forgotten, some time later", async () => {

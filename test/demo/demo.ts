@@ -43,9 +43,15 @@ async function demo(): Promise<void> {
   heading("1", "an operator starts the daemon: SQLite, a software key sealed at rest, a stand-in for the CI provider");
   const url = await startDaemon();
   const operator = { ...people, SIGNET_SERVER: url };
-  await signet(["operator", "enrol-first", "Demo"], { ...people, SIGNET_SERVER: `unix:${join(folder, "signet.sock")}` });
+  await signet(["operator", "enrol-first", "Demo"], {
+    ...people,
+    SIGNET_SERVER: `unix:${join(folder, "signet.sock")}`,
+  });
   await signet(["login", "--key"], operator);
-  for (const [name, purpose] of [["release", "blob"], ["attest", "attestation"]] as const) {
+  for (const [name, purpose] of [
+    ["release", "blob"],
+    ["attest", "attestation"],
+  ] as const) {
     await signet(["key", "create", name, "--purpose", purpose], operator);
     await signet(["key", "activate", name, "--reason", "the demo"], operator);
     writeFileSync(join(folder, `${name}.pem`), await signet(["key", "show", name, "--pem"], operator, "quiet"));
@@ -64,9 +70,19 @@ async function demo(): Promise<void> {
   await cosign(artifact);
 
   heading("5", "a second job, from a branch, asks for the same and is refused");
-  const branch = { SIGNET_SERVER: url, ...issuer.job({ ref: "refs/heads/feature-x", ref_type: "branch", ref_protected: "false", run_id: "988", workflow_ref: "acme/app/.github/workflows/release.yml@refs/heads/feature-x" }) };
+  const branch = {
+    SIGNET_SERVER: url,
+    ...issuer.job({
+      ref: "refs/heads/feature-x",
+      ref_type: "branch",
+      ref_protected: "false",
+      run_id: "988",
+      workflow_ref: "acme/app/.github/workflows/release.yml@refs/heads/feature-x",
+    }),
+  };
   const refused = await signet(["sign", "--detached", "--key", "release", artifact], branch, "refused");
-  if (!refused.includes("SGN-2101")) throw new Error(`the wrong branch was refused otherwise than by policy:\n${refused}`);
+  if (!refused.includes("SGN-2101"))
+    throw new Error(`the wrong branch was refused otherwise than by policy:\n${refused}`);
 
   heading("6", "an auditor lists both, each entry proved against the log's checkpoint");
   await signet(["audit", "list"], operator);
@@ -74,7 +90,10 @@ async function demo(): Promise<void> {
   heading("7", "and anybody verifies the receipts offline, with the log's vkey");
   await stopDaemon();
   const vkey = join(folder, "log.vkey");
-  await signet(["verify", artifact, "--key", join(folder, "release.pem"), join(folder, "attest.pem"), "--vkey", vkey], {});
+  await signet(
+    ["verify", artifact, "--key", join(folder, "release.pem"), join(folder, "attest.pem"), "--vkey", vkey],
+    {},
+  );
   await signet(["audit", "fsck", join(folder, "state", "log"), "--vkey", vkey], {});
 
   if (keep !== undefined) leave(artifact, keep);
@@ -86,7 +105,9 @@ async function startDaemon(): Promise<string> {
   writeFileSync(join(folder, "master.key"), randomBytes(32), { mode: 0o600 });
   writeFileSync(join(folder, "policy", "release.yaml"), policy());
   writeFileSync(join(folder, "signet.yaml"), configuration());
-  const child = spawn(join(root, "deploy/bin/signetd"), ["--config", join(folder, "signet.yaml")], { stdio: ["ignore", "ignore", "pipe"] });
+  const child = spawn(join(root, "deploy/bin/signetd"), ["--config", join(folder, "signet.yaml")], {
+    stdio: ["ignore", "ignore", "pipe"],
+  });
   daemon = child;
   const said: string[] = [];
   for await (const line of createInterface({ input: child.stderr })) {
@@ -113,7 +134,9 @@ async function stopDaemon(): Promise<void> {
 }
 
 async function pack(): Promise<string> {
-  const packed = await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", folder], { cwd: root });
+  const packed = await run("npm", ["pack", "--silent", "--ignore-scripts", "--pack-destination", folder], {
+    cwd: root,
+  });
   const name = packed.stdout.trim().split("\n").at(-1) ?? "";
   if (packed.status !== 0 || name === "") throw new Error(`npm pack failed:\n${packed.stderr}`);
   console.log(`   ${name}`);
@@ -122,28 +145,58 @@ async function pack(): Promise<string> {
 
 async function cosign(artifact: string): Promise<void> {
   if (onPath("cosign") === undefined) {
-    console.log("   cosign is not on PATH; with it, these would be checked too: cosign verify-blob, verify-blob-attestation");
+    console.log(
+      "   cosign is not on PATH; with it, these would be checked too: cosign verify-blob, verify-blob-attestation",
+    );
     return;
   }
   const rootFile = join(folder, "no-trusted-root.json");
   writeFileSync(rootFile, '{"mediaType":"application/vnd.dev.sigstore.trustedroot+json;version=0.1"}');
   const offline = ["--insecure-ignore-tlog=true", "--trusted-root", rootFile];
-  await tool("cosign", ["verify-blob", "--key", join(folder, "release.pem"), "--bundle", `${artifact}.sigstore.json`, ...offline, artifact]);
-  await tool("cosign", ["verify-blob-attestation", "--key", join(folder, "attest.pem"), "--bundle", `${artifact}.intoto.sigstore.json`, "--type", "slsaprovenance1", ...offline, artifact]);
+  await tool("cosign", [
+    "verify-blob",
+    "--key",
+    join(folder, "release.pem"),
+    "--bundle",
+    `${artifact}.sigstore.json`,
+    ...offline,
+    artifact,
+  ]);
+  await tool("cosign", [
+    "verify-blob-attestation",
+    "--key",
+    join(folder, "attest.pem"),
+    "--bundle",
+    `${artifact}.intoto.sigstore.json`,
+    "--type",
+    "slsaprovenance1",
+    ...offline,
+    artifact,
+  ]);
 }
 
 /** Runs the client as a user would. `refused` expects exit code 5 and gives what was said. */
-async function signet(args: readonly string[], env: Readonly<Record<string, string>>, how: "shown" | "quiet" | "refused" = "shown"): Promise<string> {
-  if (how !== "quiet") console.log(styleText("dim", `   $ signet ${args.map((arg) => (arg.startsWith(folder) ? basename(arg) : arg)).join(" ")}`));
+async function signet(
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+  how: "shown" | "quiet" | "refused" = "shown",
+): Promise<string> {
+  if (how !== "quiet")
+    console.log(
+      styleText("dim", `   $ signet ${args.map((arg) => (arg.startsWith(folder) ? basename(arg) : arg)).join(" ")}`),
+    );
   const done = await run(join(root, "deploy/bin/signet"), args, { env: { NO_COLOR: "1", ...env } });
   if (how !== "quiet") process.stdout.write(indented(done.stderr + done.stdout));
-  if (done.status !== (how === "refused" ? 5 : 0)) throw new Error(`signet ${args[0] ?? ""} ended with ${String(done.status)}\n${done.stderr}`);
+  if (done.status !== (how === "refused" ? 5 : 0))
+    throw new Error(`signet ${args[0] ?? ""} ended with ${String(done.status)}\n${done.stderr}`);
   return how === "refused" ? done.stderr : done.stdout;
 }
 
 /** A stranger's tool, which must accept. */
 async function tool(program: string, args: readonly string[]): Promise<void> {
-  console.log(styleText("dim", `   $ ${program} ${args.map((arg) => (arg.startsWith(folder) ? basename(arg) : arg)).join(" ")}`));
+  console.log(
+    styleText("dim", `   $ ${program} ${args.map((arg) => (arg.startsWith(folder) ? basename(arg) : arg)).join(" ")}`),
+  );
   const done = await run(program, args);
   process.stdout.write(indented(done.stdout + done.stderr));
   if (done.status !== 0) throw new Error(`${program} did not accept the signature`);
@@ -164,8 +217,13 @@ function leave(artifact: string, to: string): void {
 
 function summary(to: string | undefined): void {
   const [, size = "?"] = readFileSync(join(folder, "state", "log", "checkpoint"), "utf8").split("\n");
-  console.log(`\n${good("done")} in ${((performance.now() - started) / 1000).toFixed(0)} s: one job signed, one was refused, and the log of ${size} entries proves both.`);
-  if (to !== undefined) console.log(`kept in ${to}: the artifact, its signatures and receipts, the public keys, and the log as static files`);
+  console.log(
+    `\n${good("done")} in ${((performance.now() - started) / 1000).toFixed(0)} s: one job signed, one was refused, and the log of ${size} entries proves both.`,
+  );
+  if (to !== undefined)
+    console.log(
+      `kept in ${to}: the artifact, its signatures and receipts, the public keys, and the log as static files`,
+    );
   console.log(`
 what next
   1. try it by hand          npx signet dev

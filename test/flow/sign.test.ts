@@ -23,25 +23,50 @@ test("a job gets a statement signed, and the receipt alone convinces with the lo
   const key = expectDone(await (await home.operator()).ask("Key", { name: "attest" }));
   const envelope = signature?.envelope as { payload: string; payloadType: string; signatures: { sig: string }[] };
   const payload = fromBase64(envelope.payload);
-  const pae = Buffer.concat([Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `), payload]);
+  const pae = Buffer.concat([
+    Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `),
+    payload,
+  ]);
   expect(verify("sha256", pae, key?.versions[0]?.publicKey ?? "", fromBase64(signature?.value ?? ""))).toBe(true);
 
   const vkey = expectDone(await job.client.ask("Vkey", {}));
-  const verdict = verifyReceipt({ receipt: answer.receipt.tlogProof, leaf: fromBase64(answer.receipt.leaf), logs: [parseVkey(vkey)] });
+  const verdict = verifyReceipt({
+    receipt: answer.receipt.tlogProof,
+    leaf: fromBase64(answer.receipt.leaf),
+    logs: [parseVkey(vkey)],
+  });
   expect(verdict).toMatchObject({ verdict: "in-log", witnessed: false });
   const leaf = JSON.parse(Buffer.from(answer.receipt.leaf, "base64").toString()) as Record<string, unknown>;
-  expect(leaf).toMatchObject({ type: "sign.outcome", result: "done", by: { project: "acme/app", ref: "refs/tags/v1.4.0" }, key: { name: "attest", version: 1 } });
+  expect(leaf).toMatchObject({
+    type: "sign.outcome",
+    result: "done",
+    by: { project: "acme/app", ref: "refs/tags/v1.4.0" },
+    key: { name: "attest", version: 1 },
+  });
 });
 
 test("SLSA provenance is filled in from verified claims, and a caller who says otherwise is refused", async () => {
   const job = await home.job();
-  const item = (predicate: object) => ({ statement: { subject: [{ name: "a.tgz", digest: `sha256:${"ab".repeat(32)}` }], predicateType: provenance, predicate: predicate as never } });
+  const item = (predicate: object) => ({
+    statement: {
+      subject: [{ name: "a.tgz", digest: `sha256:${"ab".repeat(32)}` }],
+      predicateType: provenance,
+      predicate: predicate as never,
+    },
+  });
   const answer = expectDone(await job.sign([item({ buildDefinition: { buildType: "https://example.com/build/v1" } })]));
   const envelope = answer.signatures[0]?.envelope as { payload: string };
   const said = Buffer.from(envelope.payload, "base64").toString();
   expect(said).toContain("https://github.com/acme/app");
   expect(said).toContain("refs/tags/v1.4.0");
-  const lie = await job.sign([item({ buildDefinition: { buildType: "https://example.com/build/v1", externalParameters: { workflow: { ref: "refs/heads/evil" } } } })]);
+  const lie = await job.sign([
+    item({
+      buildDefinition: {
+        buildType: "https://example.com/build/v1",
+        externalParameters: { workflow: { ref: "refs/heads/evil" } },
+      },
+    }),
+  ]);
   expect(lie).toMatchObject({ refusal: "ITEM_INVALID" });
 });
 
@@ -53,7 +78,9 @@ test("the same idempotency key gives the same answer and spends nothing", async 
   expect(second.signatures[0]?.value).toBe(first.signatures[0]?.value);
   expect(second.receipt.entry).toBe(first.receipt.entry);
   expect(second.usesLeft).toBe(2);
-  expect(await job.sign([statement()], { idempotencyKey: "build-1" })).toMatchObject({ refusal: "IDEMPOTENCY_MISMATCH" });
+  expect(await job.sign([statement()], { idempotencyKey: "build-1" })).toMatchObject({
+    refusal: "IDEMPOTENCY_MISMATCH",
+  });
 });
 
 test("a job of another branch is told why, and the refusal is in the log", async () => {
@@ -72,7 +99,9 @@ test("50 requests race for the last use: exactly one signature; two items on one
   const answers = await Promise.all(Array.from({ length: 50 }, () => greedy.sign([statement()])));
   expect(answers.filter((one) => !isRefused(one))).toHaveLength(1);
   expect(answers.filter(isRefused).every((one) => one.refusal === "SESSION_SPENT")).toBe(true);
-  const signed = (await home.entries()).filter((entry) => entry["type"] === "sign.outcome" && entry["session"] === greedy.session);
+  const signed = (await home.entries()).filter(
+    (entry) => entry["type"] === "sign.outcome" && entry["session"] === greedy.session,
+  );
   expect(signed).toHaveLength(1);
 });
 

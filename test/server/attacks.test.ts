@@ -360,7 +360,7 @@ describe("40: errors of any kind keep our secrets", () => {
     ["an object", () => ({ message: "CANARY", stack: "CANARY", extensions: { secret: "CANARY" } })],
   ];
   test.each(accidents)("%s from a use case", async (_, made) => {
-    await using one = await serving({ viewer: () => Promise.reject(made()), nonce: () => "n" });
+    await using one = await serving({ viewer: () => failing(made)(), nonce: () => "n" });
     const reply = await post(one.url, JSON.stringify({ query: "{ viewer { label } }" }));
     expect(reply.body).not.toContain("CANARY");
     expect(JSON.parse(reply.body)).toMatchObject({
@@ -376,7 +376,7 @@ describe("40: errors of any kind keep our secrets", () => {
     });
   });
   test.each(accidents)("%s from authenticate", async (_, made) => {
-    await using one = await serving({ authenticate: () => Promise.reject(made()) });
+    await using one = await serving({ authenticate: () => failing(made)() });
     const reply = await post(one.url, JSON.stringify({ query: "{ vkey }" }));
     expect([reply.status, reply.body.includes("CANARY")]).toEqual([500, false]);
   });

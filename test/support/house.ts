@@ -12,8 +12,8 @@ import type { Operations, SignItemInput } from "../../src/client/answers.ts";
 import { type Client, connect, isRefused, type Refused } from "../../src/client/connect.ts";
 import { newProofKey, type ProofKey } from "../../src/client/proof.ts";
 import type { Purpose } from "../../src/model/key.ts";
-import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { base64 } from "../../src/std/base64.ts";
+import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { sha256Hex } from "../../src/std/digest.ts";
 import { freePort } from "./port.ts";
 
@@ -29,8 +29,14 @@ export interface HouseOptions {
   readonly bearer?: boolean;
   readonly openLog?: boolean;
   /** Keys that are made and activated; ATTESTATION key "attest" and BLOB key "release" where absent. */
-  readonly keys?: readonly { readonly name: string; readonly purpose: Purpose; readonly algorithm?: "EC_P256" | "ED25519" | "RSA_3072" | "EC_P384" }[];
+  readonly keys?: readonly {
+    readonly name: string;
+    readonly purpose: Purpose;
+    readonly algorithm?: "EC_P256" | "ED25519" | "RSA_3072" | "EC_P384";
+  }[];
   readonly uses?: number;
+  /** How the daemon is started the first time. */
+  readonly run?: Run;
 }
 
 export interface Run {
@@ -38,6 +44,12 @@ export interface Run {
   readonly env?: Readonly<Record<string, string>>;
   /** Put in front of node, such as strace and its arguments. */
   readonly under?: readonly string[];
+  /** Options of node itself, such as --cpu-prof. */
+  readonly node?: readonly string[];
+  /** What runs instead of the sources: dist/main.js. */
+  readonly program?: string;
+  /** Milliseconds that it may take until it is ready; a minute where absent. */
+  readonly patience?: number;
 }
 
 export interface Job {
@@ -45,7 +57,10 @@ export interface Job {
   readonly key: ProofKey;
   readonly token: string;
   readonly session: string;
-  sign(items: readonly SignItemInput[], options?: { readonly key?: string; readonly idempotencyKey?: string }): Promise<Operations["Sign"]["answer"] | Refused>;
+  sign(
+    items: readonly SignItemInput[],
+    options?: { readonly key?: string; readonly idempotencyKey?: string },
+  ): Promise<Operations["Sign"]["answer"] | Refused>;
 }
 
 export interface House extends AsyncDisposable {
@@ -65,7 +80,15 @@ export interface House extends AsyncDisposable {
   ended(): Promise<number | string | null>;
   /** The first operator, logged in; enrolled when asked for the first time. */
   operator(): Promise<Client>;
-  openJob(options?: { readonly claims?: TokenClaims; readonly keys?: readonly string[]; readonly uses?: number; readonly key?: ProofKey; readonly token?: string }): Promise<Job | Refused>;
+  /** The same, with what the login rests on: for whoever makes requests by hand. */
+  operatorLogin(): Promise<{ readonly client: Client; readonly key: ProofKey; readonly token: string }>;
+  openJob(options?: {
+    readonly claims?: TokenClaims;
+    readonly keys?: readonly string[];
+    readonly uses?: number;
+    readonly key?: ProofKey;
+    readonly token?: string;
+  }): Promise<Job | Refused>;
   /** The same, for a job that must get its session. */
   job(options?: Parameters<House["openJob"]>[0]): Promise<Job>;
   /** All entries, oldest first, through the auditor's door. */
@@ -86,12 +109,16 @@ export const usualPolicy = (issuer: string, uses = 1000): string => `grants:
 export async function house(options: HouseOptions = {}): Promise<House> {
   const built = await bareHouse(options);
   try {
-    await built.start();
+    await built.start(options.run);
     const operator = await built.operator();
-    const keys = options.keys ?? [{ name: "attest", purpose: "ATTESTATION" }, { name: "release", purpose: "BLOB" }];
+    const keys = options.keys ?? [
+      { name: "attest", purpose: "ATTESTATION" },
+      { name: "release", purpose: "BLOB" },
+    ];
     for (const { name, purpose, algorithm = "EC_P256" } of keys) {
       expectDone(await operator.ask("CreateKey", { input: { name, purpose, algorithm, custody: "software" } }));
-      if (options.approvals !== "two-persons") expectDone(await operator.ask("ActivateKey", { input: { key: name, reason: "for the test" } }));
+      if (options.approvals !== "two-persons")
+        expectDone(await operator.ask("ActivateKey", { input: { key: name, reason: "for the test" } }));
     }
     return built;
   } catch (error) {
@@ -128,19 +155,29 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
     return one.exitCode ?? one.signalCode;
   }
 
-  async function start({ env = {}, under = [] }: Run = {}): Promise<void> {
-    const [command = process.execPath, ...args] = [...under, process.execPath, join(import.meta.dirname, "../../src/main.ts"), "--config", config];
-    const one = spawn(command, args, { cwd: directory, env: { ...process.env, ...env }, stdio: ["ignore", "ignore", "pipe"] });
+  async function start({
+    env = {},
+    under = [],
+    node = [],
+    program = join(import.meta.dirname, "../../src/main.ts"),
+    patience = 60_000,
+  }: Run = {}): Promise<void> {
+    const [command = process.execPath, ...args] = [...under, process.execPath, ...node, program, "--config", config];
+    const one = spawn(command, args, {
+      cwd: directory,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
     child = one;
     let own = "";
     one.stderr.on("data", (chunk: Buffer) => {
       own += chunk.toString();
       said += chunk.toString();
     });
-    const deadline = Date.now() + 60_000;
+    const deadline = Date.now() + patience;
     while (!own.includes("signetd is ready")) {
       if (one.exitCode !== null || one.signalCode !== null) throw new Error(`the daemon did not start: ${own}`);
-      if (Date.now() > deadline) throw new Error(`the daemon is not ready after a minute: ${own}`);
+      if (Date.now() > deadline) throw new Error(`the daemon is not ready after ${String(patience / 1000)} s: ${own}`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
@@ -151,7 +188,7 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
     return ended();
   }
 
-  async function operator(): Promise<Client> {
+  async function operatorLogin(): ReturnType<House["operatorLogin"]> {
     const first = operatorKey === undefined;
     operatorKey ??= newProofKey();
     if (first) {
@@ -160,14 +197,24 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
       overSocket.close();
     }
     const client = connect({ address: url, key: operatorKey });
-    const login = expectDone(await client.ask("OpenOperatorSession", { input: {} }));
-    return client.withToken(login.token);
+    const { token } = expectDone(await client.ask("OpenOperatorSession", { input: {} }));
+    return { client: client.withToken(token), key: operatorKey, token };
   }
 
-  const openJob: House["openJob"] = async ({ claims = {}, keys = ["attest", "release"], uses, key = newProofKey(), token } = {}) => {
+  const operator = async (): Promise<Client> => (await operatorLogin()).client;
+
+  const openJob: House["openJob"] = async ({
+    claims = {},
+    keys = ["attest", "release"],
+    uses,
+    key = newProofKey(),
+    token,
+  } = {}) => {
     const identityToken = token ?? (await issuer.mint(githubClaims({ aud: audience, ...claims })));
     const client = connect({ address: url, key });
-    const opened = await client.ask("OpenSession", { input: { identityToken, keys, ...(uses !== undefined && { uses }) } });
+    const opened = await client.ask("OpenSession", {
+      input: { identityToken, keys, ...(uses !== undefined && { uses }) },
+    });
     if (isRefused(opened)) return opened;
     const held = client.withToken(opened.token);
     return {
@@ -175,7 +222,8 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
       key,
       token: opened.token,
       session: opened.session.name,
-      sign: (items, { key: name = "attest", idempotencyKey = crypto.randomUUID() } = {}) => held.ask("Sign", { input: { idempotencyKey, key: name, items } }),
+      sign: (items, { key: name = "attest", idempotencyKey = crypto.randomUUID() } = {}) =>
+        held.ask("Sign", { input: { idempotencyKey, key: name, items } }),
     };
   };
 
@@ -192,6 +240,7 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
     stop,
     ended,
     operator,
+    operatorLogin,
     openJob,
     job: async (given) => {
       const opened = await openJob(given);
@@ -211,9 +260,15 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
 export async function allEntries(auditor: Client): Promise<readonly Record<string, unknown>[]> {
   const out: Record<string, unknown>[] = [];
   for (let after: string | null = null; ; ) {
-    const page: Operations["AuditList"]["answer"] = expectDone(await auditor.ask("AuditList", { filter: {}, first: 100, ...(after !== null && { after }) }));
-    for (const entry of page.nodes) out.push({ index: entry.index, ...(JSON.parse(Buffer.from(entry.leaf, "base64").toString("utf8")) as Record<string, unknown>) });
-    if (!page.pageInfo.hasNextPage || page.pageInfo.endCursor === undefined) return out;
+    const page: Operations["AuditList"]["answer"] = expectDone(
+      await auditor.ask("AuditList", { filter: {}, first: 100, ...(after !== null && { after }) }),
+    );
+    for (const entry of page.nodes)
+      out.push({
+        index: entry.index,
+        ...(JSON.parse(Buffer.from(entry.leaf, "base64").toString("utf8")) as Record<string, unknown>),
+      });
+    if (!page.pageInfo.hasNextPage) return out;
     after = page.pageInfo.endCursor ?? null;
     if (after === null) return out;
   }
@@ -226,11 +281,16 @@ export function expectDone<T>(answer: T | Refused): T {
 }
 
 /** An attestation of something, no two alike. */
-export const statement = (name = `artifact-${crypto.randomUUID()}.tgz`, predicateType = "https://example.com/test/v1"): SignItemInput => ({
+export const statement = (
+  name = `artifact-${crypto.randomUUID()}.tgz`,
+  predicateType = "https://example.com/test/v1",
+): SignItemInput => ({
   statement: { subject: [{ name, digest: `sha256:${sha256Hex(name)}` }], predicateType, predicate: { built: true } },
 });
 
-export const blob = (name = "app.tgz", bytes = name): SignItemInput => ({ blob: { name, digest: `sha256:${sha256Hex(bytes)}` } });
+export const blob = (name = "app.tgz", bytes = name): SignItemInput => ({
+  blob: { name, digest: `sha256:${sha256Hex(bytes)}` },
+});
 
 function configText(port: number, socket: string, issuer: string, options: HouseOptions): string {
   return `origin: signet.test/log

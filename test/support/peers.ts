@@ -51,7 +51,7 @@ export async function lacks(...names: readonly PeerName[]): Promise<boolean> {
   }
 }
 
-const isCi = (): boolean => !["", "0", "false"].includes(process.env["CI"] ?? "");
+export const isCi = (): boolean => !["", "0", "false"].includes(process.env["CI"] ?? "");
 
 /** Past vitest's capture of the console, so that nobody overlooks it. */
 const say = (line: string): void => {

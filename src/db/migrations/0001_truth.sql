@@ -6,10 +6,12 @@ CREATE TABLE leaf (
   bytes BLOB NOT NULL
 ) STRICT;
 
+-- Beside the leaf that came with them, so that they are appended; the views find them by hash.
 CREATE TABLE blob (
-  id     INTEGER PRIMARY KEY,
-  sha256 BLOB NOT NULL UNIQUE,
-  bytes  BLOB NOT NULL
+  idx    INTEGER NOT NULL,
+  sha256 BLOB NOT NULL,
+  bytes  BLOB NOT NULL,
+  PRIMARY KEY (idx, sha256)
 ) STRICT;
 
 -- One row. It moves by compare-and-swap in the transaction that adds the leaves.
@@ -75,17 +77,18 @@ CREATE TABLE session_token (
   opened INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- In order of arrival; found by id in memory (once.ts).
 CREATE TABLE mark (
+  seq        INTEGER PRIMARY KEY,
   id         BLOB NOT NULL,
   kind       TEXT NOT NULL,
-  expires_at INTEGER NOT NULL,
-  PRIMARY KEY (id, kind)
-) STRICT, WITHOUT ROWID;
+  expires_at INTEGER NOT NULL
+) STRICT;
 CREATE INDEX mark_by_expiry ON mark (expires_at);
 
 CREATE TABLE attempt (
   seq        INTEGER PRIMARY KEY,
-  id         BLOB NOT NULL UNIQUE,
+  id         BLOB NOT NULL,
   request    TEXT NOT NULL,
   expires_at INTEGER NOT NULL,
   answer     BLOB,

@@ -1,0 +1,70 @@
+// One person asks for what takes two: a pending action, bound to the hash of exactly that action.
+
+import type { Action, PendingAction } from "../model/approval.ts";
+import { type Refusal, refuse } from "../model/errors.ts";
+import { type Person, principalKey } from "../model/principal.ts";
+import { rfc3339 } from "../std/clock.ts";
+import { sha256Hex } from "../std/digest.ts";
+import { newId } from "../std/id.ts";
+import { canonicalJson } from "../std/json.ts";
+import { type Call, callerFields, type Presented } from "./call.ts";
+import { proofUsed } from "./guard.ts";
+import { proofMarks } from "./open-session.ts";
+import type { Parts } from "./parts.ts";
+
+/** A pending action waits for a day. Milliseconds. */
+const patience = 24 * 3_600_000;
+
+/** Always APPROVAL_PENDING (or why not): the answer to the one who asked. */
+export async function requestApproval(
+  call: Call,
+  action: Action,
+  asker: { readonly person: Person; readonly presented: Presented },
+  parts: Parts,
+): Promise<Refusal> {
+  const at = parts.clock();
+  const pending: PendingAction = {
+    id: newId("pa", parts.clock, parts.random),
+    action,
+    hash: sha256Hex(canonicalJson({ ...action })),
+    requester: principalKey(asker.person),
+    requesterName: asker.person.name,
+    requestedAt: at,
+    expiresAt: at + patience,
+    state: "PENDING",
+  };
+  const { fields, blobs } = callerFields(asker.person, asker.presented);
+  const appended = await parts.journal.append(
+    call.request,
+    () => ({
+      type: "approval.request",
+      ...fields,
+      pending: pending.id,
+      action,
+      hash: pending.hash,
+      expiresAt: rfc3339(pending.expiresAt),
+    }),
+    {
+      blobs,
+      puts: [{ kind: "pending", id: pending.id, value: pending, expects: 0 }],
+      marks: proofMarks(asker.presented),
+    },
+  );
+  if ("conflict" in appended)
+    return parts.journal.refused(proofUsed, { request: call.request, action: "approval.request", by: asker.person });
+  const waits = refuse(
+    "APPROVAL_PENDING",
+    `${describe(action)} waits for a second person, until ${rfc3339(pending.expiresAt)}`,
+    `another operator or approver runs: signet approval approve ${pending.id}`,
+  );
+  return { ...waits, pending: pending.id, entry: appended.index };
+}
+
+function describe(action: Action): string {
+  switch (action.kind) {
+    case "key.state":
+      return `${action.key}/${String(action.number)} to ${action.to}`;
+    case "operator.add":
+      return `adding ${action.name} as ${action.roles.join(", ")}`;
+  }
+}

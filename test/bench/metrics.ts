@@ -1,0 +1,39 @@
+// What the daemon says of itself at /metrics: by these counts every answer is accounted for, also those that wrk never saw.
+
+export interface Counts {
+  /** Entries of the log. */
+  readonly size: number;
+  /** Durable commits since the start. */
+  readonly commits: number;
+  /** GraphQL requests whose outcome was `ok`. */
+  readonly ok: number;
+  /** All others. */
+  readonly notOk: number;
+  /** Why, in Prometheus' own lines. */
+  readonly complaints: readonly string[];
+}
+
+export async function counts(url: string): Promise<Counts> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  const samples = [...text.matchAll(/^(\w+)(\{.*\})? (\S+)$/gm)].map(([, name = "", labels = "", value]) => ({ name, labels, value: Number(value) }));
+  const sum = (name: string, fits: (labels: string) => boolean = () => true): number =>
+    samples.filter((one) => one.name === name && fits(one.labels)).reduce((total, one) => total + one.value, 0);
+  const isOk = (labels: string): boolean => labels.includes('outcome="ok"');
+  return {
+    size: sum("signet_log_size"),
+    commits: sum("signet_log_commit_seconds_count"),
+    ok: sum("signet_requests_total", isOk),
+    notOk: sum("signet_requests_total", (labels) => !isOk(labels)),
+    complaints: text.split("\n").filter((line) => /^signet_(?:refusals|faults)_total\{/.test(line)),
+  };
+}
+
+/** Once what wrk left behind is answered: the counts of requests and entries stand still. */
+export async function countsAtRest(url: string): Promise<Counts> {
+  for (let before = await counts(url); ; ) {
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    const now = await counts(url);
+    if (now.size === before.size && now.ok === before.ok) return now;
+    before = now;
+  }
+}

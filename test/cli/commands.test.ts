@@ -1,0 +1,205 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+
+import { table, visible } from "../../src/cli/table.ts";
+import { errorTable } from "../../src/model/errors.ts";
+import { run as start } from "../support/command.ts";
+import { vkey } from "./evidence.ts";
+import { type Answers, fakeServer, refusal, stage } from "./stage.ts";
+
+const root = join(import.meta.dirname, "../..");
+const program = join(root, "deploy/bin/signet");
+
+describe("the program itself", () => {
+  test("starts with the Node beside it, answers on stdout, and fails with the documented exit code", async () => {
+    const explained = await start(program, ["explain", "SGN-2101"]);
+    expect(explained).toMatchObject({ status: 0, stderr: "" });
+    expect(explained.stdout).toContain("POLICY_DENIED");
+    expect(await start(program, ["explain", "SGN-0"])).toMatchObject({ status: 6, stdout: "" });
+  }, 60_000);
+
+  test("says what is missing where no Node is new enough", async () => {
+    using scene = stage();
+    mkdirSync(join(scene.folder, "deploy/bin"), { recursive: true });
+    const launch = join(scene.folder, "deploy/bin/launch");
+    await start("cp", [join(root, "deploy/bin/launch"), launch]);
+    const finished = await start(launch, ["cli/main"], { env: { PATH: "/usr/bin:/bin", HOME: scene.folder } });
+    if (finished.stderr.includes("Cannot find module")) return; // this machine's own Node is new enough
+    expect(finished).toMatchObject({ status: 2, stdout: "" });
+    expect(finished.stderr).toContain("needs Node 24");
+  }, 60_000);
+});
+
+describe("signet explain", () => {
+  test.each(["SGN-2101", "2101", "policy_denied"])("%s finds the row", async (name) => {
+    using scene = stage();
+    expect((await scene.signet(`-o json explain ${name}`)).out).toContain(
+      errorTable.POLICY_DENIED.explain.slice(0, 20),
+    );
+  });
+  test("without a code lists all of them", async () => {
+    using scene = stage();
+    const played = await scene.signet("-o jsonl explain");
+    expect(played.out.trim().split("\n")).toHaveLength(Object.keys(errorTable).length);
+  });
+});
+
+test.each([
+  ["", "needs a command"],
+  ["sgin a", "Did you mean sign?"],
+  ["key list", "no server is named"],
+  ["--server http://signet.example key list", "login needed"],
+  ["--context nope key list", "there is no context"],
+  ["--context ../x key list", "is not a context's name"],
+  ["key list -o yaml", "is no output format"],
+  ["key create Release --purpose blob", "is not a key's name"],
+  ["key create release --purpose bolb", "one of blob, image"],
+  ["key create release --purpose blob --algorithm rsa", "one of ec-p256"],
+  ["key show", "missing required argument"],
+  ["key activate a --number x", "not a whole number"],
+  ["operator add ana --issuer key --subject t --role boss", "operator, approver or auditor"],
+  ["--server https://a.example operator enrol-first ana", "local socket"],
+  ["operator enrol-first ana --issuer https://a.example", "go together"],
+  ["approval approve", "missing required argument"],
+  ["--server https://a.example login --key --device", "choose one"],
+  ["--server https://a.example login", "where do people log in?"],
+  ["--server https://a.example login --token-stdin", "no token on stdin"],
+  ["policy test none", "there is no such file"],
+  ["policy explain", "explain what?"],
+  ["policy explain --identity x", "needs the key"],
+  ["context use nope", "there is no context"],
+  ["doctor --fail-on maybe", "warn or fail"],
+  ["audit rebuild", "required option"],
+  ["dev --port many", "is not a number"],
+])("signet %s: %s", async (line, words) => {
+  using scene = stage();
+  const played = await scene.signet(line === "" ? [] : line);
+  expect(played.err).toMatch(/^error/);
+  expect(played.err).toContain(words);
+  expect([2, 4, 6]).toContain(played.exit);
+  expect(played.out).toBe("");
+});
+
+const operator = { id: "op_1", name: "ana", issuer: "key", subject: "t", roles: ["OPERATOR"] };
+const release = {
+  id: "key_release",
+  name: "release",
+  purpose: "BLOB",
+  versions: [
+    {
+      id: "1",
+      key: "release",
+      number: 1,
+      state: "PRE_ACTIVATION",
+      algorithm: "EC_P256",
+      custody: "software",
+      uri: "software:release/1",
+      fingerprint: "ab".repeat(32),
+      publicKey: "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n",
+      createdAt: "2026-11-21T13:00:00.000Z",
+    },
+  ],
+};
+const office: Answers = {
+  openOperatorSession: () => ({
+    __typename: "OpenOperatorSessionSuccess",
+    operator,
+    token: "sgo_1",
+    expiresAt: "2026-11-21T20:00:00.000Z",
+  }),
+  keys: () => [release],
+  key: () => release,
+  activateKey: () => refusal("APPROVAL_PENDING", "SGN-2401", "activating a key takes two people", { pending: "pa_7" }),
+  health: () => ({
+    status: "warn",
+    checks: [{ name: "witness w2", status: "warn", message: "last cosignature 3 h ago" }],
+  }),
+  vkey: () => vkey,
+  checkpoint: () => null,
+};
+
+describe("an operator", () => {
+  test("logs in with this machine's key, sees keys as a table or as JSON, and takes the public key alone", async () => {
+    await using server = await fakeServer(office);
+    using scene = stage({ SIGNET_SERVER: server.url });
+    expect((await scene.signet("login --key")).err).toMatch(
+      /^logged in {2}ana · operator · http.* · 5 h left\n$|^logged in {2}ana/,
+    );
+    expect(
+      (await scene.signet("key list")).out,
+    ).toBe(`  KEY      VERSION  STATE           PURPOSE  ALGORITHM  CUSTODY   FINGERPRINT
+  release  v1       pre-activation  blob     ec-p256    software  SHA256:abababababababab…
+`);
+    expect(JSON.parse((await scene.signet("key list -o json")).out)).toMatchObject({
+      schemaVersion: 1,
+      keys: [{ key: "release", state: "PRE_ACTIVATION" }],
+    });
+    expect((await scene.signet("key show release --pem")).out).toBe(
+      "-----BEGIN PUBLIC KEY-----\nAA==\n-----END PUBLIC KEY-----\n",
+    );
+    expect(server.asked.at(-1)?.headers.authorization).toBe("DPoP sgo_1");
+    delete scene.env["SIGNET_SERVER"];
+    expect((await scene.signet("context list")).out).toContain("*  127.0.0.1-");
+  });
+
+  test("who needs a second person is told whom to ask: exit 8", async () => {
+    await using server = await fakeServer(office);
+    using scene = stage({ SIGNET_SERVER: server.url });
+    await scene.signet("login --key");
+    const played = await scene.signet("key activate release");
+    expect(played.exit).toBe(8);
+    expect(played.err).toContain("  next    another operator or approver runs: signet approval approve pa_7\n");
+  });
+
+  test("doctor ends with 20 on a warning, 0 where only failures count, 21 where the server is away", async () => {
+    using scene = stage();
+    {
+      await using server = await fakeServer(office);
+      scene.env["SIGNET_SERVER"] = server.url;
+      await scene.signet("login --key");
+      const played = await scene.signet("doctor");
+      expect(played.out).toContain("warn  witness w2      last cosignature 3 h ago\n");
+      expect(played.exit).toBe(20);
+      expect((await scene.signet("doctor --fail-on fail")).exit).toBe(0);
+    }
+    const away = await scene.signet("doctor --timeout 1");
+    expect(away.out).toMatch(/^FAIL {2}server/);
+    expect(away.exit).toBe(21);
+  });
+});
+
+test("policy test names every problem with its place, and passes what is right", async () => {
+  using scene = stage();
+  const grant =
+    'grants:\n  - name: tags\n    who: { issuer: "https://ci.example", projectId: "1" }\n    keys: [release]\n    what: { blob: { names: ["*"] } }\n    limits: { uses: 5, ttl: PT10M }\n';
+  writeFileSync(join(scene.folder, "a.yaml"), grant);
+  expect(await scene.signet("policy test .")).toMatchObject({ exit: 0, err: "" });
+  writeFileSync(join(scene.folder, "b.yaml"), "grants: []\nsurprise: 1\n");
+  const played = await scene.signet("policy test .");
+  expect(played.exit).toBe(2);
+  expect(played.out).toContain("b.yaml:2:");
+});
+
+test("no cell of a table lets a control character through, whatever a name holds", () => {
+  fc.assert(
+    fc.property(
+      fc.array(fc.string({ unit: "binary" }), { minLength: 1 }),
+      fc.option(fc.integer({ min: 20, max: 120 }), { nil: undefined }),
+      (names, width) => {
+        const lines = table(
+          names,
+          [
+            { title: "A", cell: (one) => one },
+            { title: "B", cell: (one) => one },
+          ],
+          width,
+        );
+        expect(lines).toHaveLength(names.length + 1);
+        for (const line of lines) expect(visible(line)).toBe(line);
+      },
+    ),
+  );
+});

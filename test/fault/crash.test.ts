@@ -1,0 +1,159 @@
+// Kill -9 at every named step of the real daemon: what a job, an operator and an auditor find after the restart.
+//
+// One house lives through all the deaths: each test kills it at one step and starts it again, so that every restart is
+// also a further restart for those before it. Kill -9 does not test fsync: that is durable.test.ts.
+
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { newProofKey } from "../../src/client/proof.ts";
+import { githubClaims } from "../../src/cli/dev/claims.ts";
+import { type StepName, steps } from "../../src/std/steps.ts";
+import { askOnce, deathOf, expectRecorded, type Heard, publishedLog, quickStart, spentBy, unfinishedIn, until } from "../support/faults.ts";
+import { audience, expectDone, type House, house, type Job, statement } from "../support/house.ts";
+
+let home: House;
+let death: ReturnType<typeof deathOf>;
+/** Every signature that anybody got, to be found in the log at the end. */
+const released: Heard[] = [];
+/** Intents that a death left without an outcome. */
+let lost = 0;
+
+beforeAll(async () => {
+  home = await house();
+  await home.stop("SIGKILL");
+  death = deathOf(home);
+  await home.start({ env: death.env });
+}, 120_000);
+afterAll(async () => {
+  await home[Symbol.asyncDispose]();
+});
+
+/** The daemon is dead by its own hand; the next one stands, and will die when the next test says so. */
+async function restarted(): Promise<void> {
+  expect(await home.ended()).toBe("SIGKILL");
+  await publishedLog(home); // a reader of the tree sees a whole log even now
+  await home.start({ env: death.env });
+}
+
+const sign = (job: Job, idempotencyKey: string, name: string): Promise<Heard | undefined> =>
+  askOnce(home, job, "Sign", { input: { idempotencyKey, key: "attest", items: [statement(name)] } });
+
+async function wholeLog(): ReturnType<typeof publishedLog> {
+  const [, size] = (await (await fetch(`${home.url}/log/checkpoint`)).text()).split("\n");
+  await until("everything is published", async () => (await publishedLog(home)).length >= Number(size));
+  return publishedLog(home);
+}
+
+interface SigningDeath {
+  readonly step: StepName;
+  readonly time?: number;
+  /** Uses that are gone. */
+  readonly spent: 0 | 1;
+  /** What the same request gets afterwards. */
+  readonly again: "signed anew" | "UNFINISHED" | "the first answer";
+}
+
+const signingDeaths: readonly SigningDeath[] = [
+  { step: "sign.before-intent", spent: 0, again: "signed anew" },
+  { step: "log.before-commit", spent: 0, again: "signed anew" },
+  { step: "log.after-commit", spent: 1, again: "UNFINISHED" },
+  { step: "sign.after-intent", spent: 1, again: "UNFINISHED" },
+  { step: "sign.after-custody", spent: 1, again: "UNFINISHED" },
+  { step: "log.before-commit", time: 2, spent: 1, again: "UNFINISHED" },
+  { step: "log.after-commit", time: 2, spent: 1, again: "the first answer" },
+  { step: "sign.after-outcome", spent: 1, again: "the first answer" },
+];
+
+test.each(signingDeaths)("dead at $step ($time) while a job signs: $spent use is gone, the same request gets $again, the session goes on", async ({ step, time, spent, again }) => {
+  const job = await home.job({ uses: 5 });
+  const before = await sign(job, "before", "before.tgz");
+  expect(before?.data).toMatchObject({ usesLeft: 4 });
+  await wholeLog(); // the checkpoints of what was asked so far are stored, so that the next commits are this request's
+  await quiet();
+
+  death.at(step, time);
+  expect(await sign(job, "the-release", "app.tgz")).toBeUndefined();
+  await restarted();
+
+  const repeated = await sign(job, "the-release", "app.tgz");
+  if (again === "UNFINISHED") {
+    expect(repeated).toMatchObject({ code: "UNFINISHED", number: "SGN-3008" });
+    lost += 1;
+  } else expect(repeated?.data).toMatchObject({ usesLeft: 3 });
+  const next = await sign(job, "the-next", "next.tgz");
+  expect(next?.data).toMatchObject({ usesLeft: again === "signed anew" || spent === 1 ? 2 : 3 });
+
+  const entries = await wholeLog();
+  const unfinished = unfinishedIn(entries);
+  expect(unfinished).toHaveLength(lost);
+  if (again === "UNFINISHED") expect(unfinished.at(-1)).toMatchObject({ type: "sign.intent", session: job.session });
+  for (const one of [before, next, ...(again === "UNFINISHED" ? [] : [repeated])]) {
+    expectRecorded(entries, one);
+    if (one) released.push(one);
+  }
+  expect(spentBy(entries, job.session)).toBe(3);
+}, 60_000);
+
+/** Signed checkpoints are stored a moment after they were asked for, in a commit of their own. */
+const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 500));
+
+test("dead at open.after-commit: the job asks again with the same token and key, and has one session", async () => {
+  const key = newProofKey();
+  const identityToken = await home.issuer.mint(githubClaims({ aud: audience }));
+  const input = { identityToken, keys: ["attest"], uses: 2 };
+  death.at("open.after-commit");
+  expect(await askOnce(home, { key }, "OpenSession", { input })).toBeUndefined();
+  await restarted();
+
+  const opened = await askOnce(home, { key }, "OpenSession", { input });
+  const { token, session } = opened?.data as { token: string; session: { name: string; usesLeft: number } };
+  expect(session.usesLeft).toBe(2);
+  const signed = await askOnce(home, { key, token }, "Sign", { input: { idempotencyKey: "1", key: "attest", items: [statement()] } });
+  expect(signed?.data).toMatchObject({ usesLeft: 1 });
+  const openings = (await wholeLog()).filter((one) => one["type"] === "session.open" && one["session"] === session.name);
+  expect(openings.map((one) => one["again"] ?? false)).toEqual([false, true]);
+}, 60_000);
+
+test.each([{ step: "key.after-create-intent" }, { step: "key.after-create" }] as const)("dead at $step: the operator asks again and has the key, the first intent stays visible", async ({ step }) => {
+  const name = step.replace(".", "-");
+  const input = { name, purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  const operator = await home.operator();
+  death.at(step);
+  await expect(operator.ask("CreateKey", { input })).rejects.toMatchObject({ code: "UNREACHABLE" });
+  await restarted();
+  lost += 1;
+
+  const made = expectDone(await (await home.operator()).ask("CreateKey", { input }));
+  expect(made.key.versions).toMatchObject([{ number: 1, state: "PRE_ACTIVATION" }]);
+  const entries = await wholeLog();
+  expect(unfinishedIn(entries)).toHaveLength(lost);
+  expect(entries.filter((one) => one["key"] === name).map((one) => `${String(one["type"])} ${String(one["result"] ?? "")}`)).toEqual([
+    "key.create.intent ",
+    "key.create.intent ",
+    "key.create.outcome done",
+  ]);
+}, 60_000);
+
+test("dead at publish.after-tiles: the checkpoint on disk is an older, whole one; the next is newer", async () => {
+  const before = (await wholeLog()).length;
+  death.at("publish.after-tiles");
+  const identityToken = await home.issuer.mint(githubClaims({ aud: audience }));
+  await askOnce(home, { key: newProofKey() }, "OpenSession", { input: { identityToken, keys: ["attest"] } });
+  await home.ended();
+  expect(await publishedLog(home)).toHaveLength(before);
+  await restarted();
+  expect((await wholeLog()).length).toBeGreaterThan(before);
+}, 60_000);
+
+test("each death was one of the steps, and there is none without a test", () => {
+  const tested = new Set<string>([...signingDeaths.map(({ step }) => step), "open.after-commit", "key.after-create-intent", "key.after-create", "publish.after-tiles"]);
+  expect(steps.filter((step) => !tested.has(step))).toEqual([]);
+});
+
+test("after all deaths and one more restart: every signature is recorded, every lost intent is one incident", async () => {
+  await home.stop("SIGTERM");
+  await home.start({ env: quickStart });
+  expect(await home.stop("SIGTERM")).toBe(0);
+  const entries = await publishedLog(home);
+  expect(unfinishedIn(entries)).toHaveLength(lost);
+  for (const one of released) expectRecorded(entries, one);
+}, 60_000);
