@@ -94,7 +94,6 @@ export type Config = Omit<z.infer<typeof schema>, "publishEvery" | "masterKey"> 
   /** For custodies: the bytes that a reference points at. */
   readonly secret: (reference: SecretReference) => Secret;
 };
-export type Listener = Config["listeners"][number];
 
 /** Variables that stand above the file, for containers. */
 const variables = {

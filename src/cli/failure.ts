@@ -28,7 +28,7 @@ export const exits = {
   doctorFail: 21,
   interrupted: 130,
 } as const;
-export type Exit = (typeof exits)[keyof typeof exits] | 7 | 14;
+type Exit = (typeof exits)[keyof typeof exits] | 7 | 14;
 
 export interface FailureText {
   readonly exit: Exit;

@@ -10,7 +10,7 @@ export const formats = ["table", "json", "jsonl"] as const;
 export type Format = (typeof formats)[number];
 
 /** Whole sentences about long work: rewritten in place on a terminal, else a line every ten seconds. */
-export interface Progress {
+interface Progress {
   readonly at: (done: number, of: number) => void;
   readonly end: () => void;
 }

@@ -6,7 +6,7 @@ import type { Environment } from "../client/places.ts";
 import type { Clock, Random } from "../std/clock.ts";
 
 /** Where text goes; a terminal or not. */
-export interface Sink {
+interface Sink {
   readonly write: (text: string) => unknown;
   readonly isTTY?: boolean | undefined;
   readonly columns?: number | undefined;

@@ -84,7 +84,7 @@ export interface Entry {
   readonly receipt: string;
 }
 
-export interface Checkpoint {
+interface Checkpoint {
   readonly origin: string;
   readonly size: number;
   readonly root: string;

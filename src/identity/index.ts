@@ -8,9 +8,8 @@ import { proofs } from "./dpop.ts";
 import type { IssuerConfig } from "./issuer.ts";
 import { identityTokens } from "./tokens.ts";
 
-export type { ClaimNames, IssuerConfig, ProviderName, TokenAlgorithm } from "./issuer.ts";
+export type { IssuerConfig } from "./issuer.ts";
 export { tokenAlgorithms } from "./issuer.ts";
-export { certificateOf } from "./mtls.ts";
 export { providers } from "./providers.ts";
 
 export interface IdentityParts {

@@ -181,7 +181,9 @@ export function differences(replayed: Replayed, told: Told): readonly string[] {
   const out: string[] = [];
   const versions = told.keys.flatMap((key) => key.versions);
   for (const version of versions) out.push(...keyDifference(version, replayed));
-  for (const key of told.keys) if (key.versions.some(({ purpose }) => purpose !== key.purpose)) out.push(`key ${key.name} has another purpose than its versions`);
+  for (const key of told.keys)
+    if (key.versions.some(({ purpose }) => purpose !== key.purpose))
+      out.push(`key ${key.name} has another purpose than its versions`);
   if (versions.length !== replayed.keys.size)
     out.push(`the tables hold ${String(versions.length)} key versions, the log ${String(replayed.keys.size)}`);
   for (const person of told.people) {

@@ -1,11 +1,10 @@
 // Policy: grants from files, decided by Cedar when a session opens and by typed limits on every item (docs/guide/policy.md).
 
-export type { Place, Problem } from "./error.ts";
 export { PolicyError } from "./error.ts";
-export type { Explanation, GrantExplanation } from "./explain.ts";
+export type { Explanation } from "./explain.ts";
 export { explain } from "./explain.ts";
-export type { Condition, OpenRequest } from "./fit.ts";
-export type { Ceiling, Grant, PolicyFile, PolicySet } from "./grant.ts";
+export type { OpenRequest } from "./fit.ts";
+export type { PolicyFile, PolicySet } from "./grant.ts";
 export { decideItems } from "./items.ts";
 export { loadPolicy } from "./load.ts";
 export type { OpenDecision } from "./open.ts";

@@ -139,14 +139,17 @@ function addressOf(listener: Listener, server: HttpServer): string {
 
 const thumbprints = new WeakMap<TLSSocket, string>();
 
-/** RFC 8705 section 3.1: SHA-256 of the DER of a client certificate that our authority signed. */
+/** RFC 8705 section 3.1: SHA-256 of the certificate's DER, in base64url. */
+export const certificateThumbprint = (der: Uint8Array): string => base64url(sha256(der));
+
+/** The thumbprint of a client certificate that our authority signed; undefined where there is none. */
 export function certificateOf(socket: Socket): string | undefined {
   if (!(socket instanceof TLSSocket) || !socket.authorized) return undefined;
   const known = thumbprints.get(socket);
   if (known !== undefined) return known;
   const raw = socket.getPeerX509Certificate()?.raw;
   if (raw === undefined) return undefined;
-  const thumbprint = base64url(sha256(raw));
+  const thumbprint = certificateThumbprint(raw);
   thumbprints.set(socket, thumbprint);
   return thumbprint;
 }

@@ -76,15 +76,15 @@ async function denied(claims: TokenClaims, keys = ["attest"]): Promise<void> {
   await expectRefused(home, home.openJob({ claims: own, keys }), id, "POLICY_DENIED");
 }
 /** The same for a token that is not even read to its end: nobody knows whose it is. */
-const unreadable = (claims: TokenClaims): Promise<unknown> =>
-  expectStranger(home, home.openJob({ claims: newRepository(claims).claims, keys: ["attest"] }), "TOKEN_INVALID");
+const unreadable = async (claims: TokenClaims): Promise<unknown> =>
+  expectStranger(home, await tokenOf(home, newRepository(claims).claims), "TOKEN_INVALID");
 
 describe("attack 10", () => {
   test("alg none, with and without a signature", async () => {
     const [, payload, signature] = parts(await tokenOf(home));
     for (const alg of ["none", "None", "NONE"]) {
       for (const tail of ["", signature]) {
-        await expectStranger(home, open(`${encode({ alg, typ: "JWT" })}.${payload}.${tail}`), "TOKEN_INVALID");
+        await expectStranger(home, `${encode({ alg, typ: "JWT" })}.${payload}.${tail}`, "TOKEN_INVALID");
       }
     }
   });
@@ -96,7 +96,7 @@ describe("attack 10", () => {
     const pem = createPublicKey({ key: keys[0] ?? {}, format: "jwk" }).export({ type: "spki", format: "pem" });
     for (const secret of [pem, pem.toString().trim(), JSON.stringify(keys[0])]) {
       const input = `${encode({ alg: "HS256", typ: "JWT", kid })}.${payload}`;
-      await expectStranger(home, open(`${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`), "TOKEN_INVALID");
+      await expectStranger(home, `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`, "TOKEN_INVALID");
     }
   });
 
@@ -104,13 +104,13 @@ describe("attack 10", () => {
     const [, payload, signature] = parts(await tokenOf(home));
     const { jwk } = newProofKey();
     for (const extra of [{ jwk }, { jku: `${counting.issuer}/.well-known/jwks` }, { x5u: "https://evil.example/" }, { crit: ["exp"] }]) {
-      await expectStranger(home, open(`${encode({ alg: "RS256", typ: "JWT", kid: "x", ...extra })}.${payload}.${signature}`), "TOKEN_INVALID");
+      await expectStranger(home, `${encode({ alg: "RS256", typ: "JWT", kid: "x", ...extra })}.${payload}.${signature}`, "TOKEN_INVALID");
     }
   });
 
   test("a storm of unknown key ids asks the issuer once, and a good token is still taken", async () => {
     const good = await counting.mint(githubClaims({ aud: audience, repository_owner_id: "31" }));
-    await expectStranger(home, open(good), "POLICY_DENIED"); // nobody's tenant; but now the daemon has the keys
+    await expectStranger(home, good, "POLICY_DENIED"); // nobody's tenant; but now the daemon has the keys
     const asked = counting.asked.length;
     const [, payload, signature] = parts(good);
     const storm = await Promise.all(
@@ -118,7 +118,7 @@ describe("attack 10", () => {
     );
     expect(storm.map((one) => isRefused(one) && one.refusal)).toEqual(storm.map(() => "TOKEN_INVALID"));
     expect(counting.asked.length - asked).toBeLessThanOrEqual(2);
-    await expectStranger(home, open(good), "POLICY_DENIED");
+    await expectStranger(home, good, "POLICY_DENIED");
     await expectAlive(home);
   });
 });
@@ -139,13 +139,13 @@ test("attack 11: an issuer that is not ours to the letter", async () => {
     `${issuer}#`,
     `${issuer}?`,
   ];
-  for (const iss of alike) await expectStranger(home, open(await tokenOf(home, { iss })), "TOKEN_INVALID");
-  for (const iss of [[issuer], null, undefined, { issuer }]) await expectStranger(home, open(await tokenOf(home, { iss })), "TOKEN_INVALID");
+  for (const iss of alike) await expectStranger(home, await tokenOf(home, { iss }), "TOKEN_INVALID");
+  for (const iss of [[issuer], null, undefined, { issuer }]) await expectStranger(home, await tokenOf(home, { iss }), "TOKEN_INVALID");
 });
 
 test("attack 12: two audiences, none, another, or one of another spelling", async () => {
   for (const aud of [[audience, "other"], ["other", audience], [audience, audience], [], undefined, "other", "", `${audience} `, audience.toUpperCase(), [[audience]], { 0: audience }]) {
-    await expectStranger(home, open(await tokenOf(home, { aud })), "TOKEN_INVALID");
+    await expectStranger(home, await tokenOf(home, { aud }), "TOKEN_INVALID");
   }
   expect(isRefused(await open(await tokenOf(home, { ...newRepository().claims, aud: [audience] })))).toBe(false);
 });
@@ -198,7 +198,7 @@ describe("attack 15", () => {
     ["issued in the future", () => ({ iat: now() + 120, nbf: now() + 120, exp: now() + 300 })],
     ["issued in the future, nbf in the past", () => ({ iat: now() + 120, nbf: now() - 10, exp: now() + 300 })],
     ["exp as text", () => ({ exp: String(now() + 300) })],
-    ["exp not a number", () => ({ exp: Number.NaN })],
+    ["exp null", () => ({ exp: null })],
     ["exp beyond counting", () => ({ exp: 1e300 })],
     ["negative exp", () => ({ exp: -1 })],
     ["ten years", () => ({ exp: now() + 315_360_000 })],
@@ -207,14 +207,14 @@ describe("attack 15", () => {
     ["no iat", () => ({ iat: undefined })],
     ["exp before iat", () => ({ iat: now(), exp: now() - 5 })],
   ])("%s", async (_, times) => {
-    await expectStranger(home, open(await tokenOf(home, times())), "TOKEN_INVALID");
+    await expectStranger(home, await tokenOf(home, times()), "TOKEN_INVALID");
   });
 });
 
 describe("attack 16", () => {
   test("a repository of the same name in another organisation", async () => {
     const claims = { repository_owner_id: "6660", repository_id: "66601", repository: "acme/app", repository_owner: "acme" };
-    await expectStranger(home, home.openJob({ claims, keys: ["pinned"] }), "POLICY_DENIED");
+    await expectStranger(home, await tokenOf(home, claims), "POLICY_DENIED");
   });
   test("the name made anew after the repository was deleted", async () => {
     await denied({ repository: "acme/app" }, ["pinned"]);
@@ -226,7 +226,7 @@ describe("attack 16", () => {
   });
   test("ids of another form", async () => {
     for (const id of ["0123456", "123456 ", "+123456", "1e5", "", "123456\n", "\uff11\uff12\uff13456"]) {
-      await expectStranger(home, home.openJob({ claims: { repository_id: id }, keys: ["pinned"] }), "TOKEN_INVALID");
+      await expectStranger(home, await tokenOf(home, { repository_id: id }), "TOKEN_INVALID");
     }
   });
 });
@@ -289,8 +289,11 @@ test("attack 19: a claim of the wrong type is never coerced", async () => {
 
 describe("attack 20", () => {
   test("names that a grant compares, in another case or with letters that look alike", async () => {
-    await denied({ repository_owner: "Acme", repository: "Acme/app" });
-  }, 20_000);
+    for (const project of ["Acme/app", "acme/App", "acme/app.", "acme/a_pp"]) {
+      const claims = { repository: project, repository_owner: project.split("/")[0] };
+      expect(await home.openJob({ claims, keys: ["pinned"] })).toMatchObject({ refusal: "POLICY_DENIED", entry: expect.any(Number) as number });
+    }
+  });
   test.each([
     ["the Kelvin sign", { repository: "acme/\u212Aey" }],
     ["a Cyrillic letter", { repository: "acme/\u0430pp" }],

@@ -18,7 +18,6 @@ beforeAll(async () => {
       ["attest", "ATTESTATION"],
       ["release", "BLOB"],
       ["wide", "BLOB", "EC_P384"],
-      ["edwards", "BLOB", "ED25519"],
     ],
   });
 }, 90_000);
@@ -217,12 +216,17 @@ describe("attack 26", () => {
   test.each([
     ["SHA-384 for a P-256 key", "release", `sha384:${hex(48)}`],
     ["SHA-256 for a P-384 key", "wide", `sha256:${hex(32)}`],
-    ["any digest for an Ed25519 key", "edwards", `sha256:${hex(32)}`],
   ])("%s: unfit, in the log", async (_, key, digest) => {
     const job = await jobOf(home, { keys: [key] });
     expect(await job.sign([{ blob: { name: "app.tgz", digest } }], { key })).toMatchObject({ refusal: "ALGORITHM_UNFIT" });
     await expectUnspent(home, job);
     await expectRecorded(home, job.repository, "ALGORITHM_UNFIT");
+  });
+  test("an Ed25519 key, which signs messages, for digests: refused when it is made", async () => {
+    for (const purpose of ["BLOB", "RAW_DIGEST"] as const) {
+      const input = { name: "edwards", purpose, algorithm: "ED25519" as const, custody: "software" };
+      expect(await home.auditor.ask("CreateKey", { input })).toMatchObject({ refusal: "ALGORITHM_UNFIT", entry: expect.any(Number) as number });
+    }
   });
   test("a digest is signed as it is: never a hash of a hash, never as a message", async () => {
     const job = await jobOf(home, { keys: ["release"] });

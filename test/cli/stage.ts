@@ -35,7 +35,7 @@ export interface Stage extends Disposable {
   readonly now: number;
   readonly signet: (
     line: string | readonly string[],
-    options?: { readonly stdin?: string; readonly signal?: AbortSignal },
+    options?: { readonly stdin?: string; readonly signal?: AbortSignal; readonly onSaid?: (text: string) => void },
   ) => Promise<Played>;
 }
 
@@ -47,9 +47,14 @@ export function stage(env: Readonly<Record<string, string>> = {}): Stage {
     folder,
     env: all,
     now,
-    async signet(line, { stdin = "", signal = new AbortController().signal } = {}) {
+    async signet(line, { stdin = "", signal = new AbortController().signal, onSaid = () => undefined } = {}) {
       const said = { out: "", err: "" };
-      const sink = (stream: keyof typeof said) => ({ write: (text: string) => (said[stream] += text) });
+      const sink = (stream: keyof typeof said) => ({
+        write: (text: string) => {
+          said[stream] += text;
+          onSaid(text);
+        },
+      });
       const words = typeof line === "string" ? line.split(" ") : line;
       const world = {
         env: all,

@@ -4,10 +4,21 @@
 // also a further restart for those before it. Kill -9 does not test fsync: that is durable.test.ts.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { newProofKey } from "../../src/client/proof.ts";
 import { githubClaims } from "../../src/cli/dev/claims.ts";
+import { isRefused } from "../../src/client/connect.ts";
+import { newProofKey } from "../../src/client/proof.ts";
 import { type StepName, steps } from "../../src/std/steps.ts";
-import { askOnce, deathOf, expectRecorded, type Heard, publishedLog, quickStart, spentBy, unfinishedIn, until } from "../support/faults.ts";
+import {
+  askOnce,
+  deathOf,
+  expectRecorded,
+  type Heard,
+  publishedLog,
+  quickStart,
+  spentBy,
+  unfinishedIn,
+  until,
+} from "../support/faults.ts";
 import { audience, expectDone, type House, house, type Job, statement } from "../support/house.ts";
 
 let home: House;
@@ -45,7 +56,8 @@ async function wholeLog(): ReturnType<typeof publishedLog> {
 
 interface SigningDeath {
   readonly step: StepName;
-  readonly time?: number;
+  /** 1: the first time that the request passes it. */
+  readonly time: 1 | 2;
   /** Uses that are gone. */
   readonly spent: 0 | 1;
   /** What the same request gets afterwards. */
@@ -53,45 +65,55 @@ interface SigningDeath {
 }
 
 const signingDeaths: readonly SigningDeath[] = [
-  { step: "sign.before-intent", spent: 0, again: "signed anew" },
-  { step: "log.before-commit", spent: 0, again: "signed anew" },
-  { step: "log.after-commit", spent: 1, again: "UNFINISHED" },
-  { step: "sign.after-intent", spent: 1, again: "UNFINISHED" },
-  { step: "sign.after-custody", spent: 1, again: "UNFINISHED" },
+  { step: "sign.before-intent", time: 1, spent: 0, again: "signed anew" },
+  { step: "log.before-commit", time: 1, spent: 0, again: "signed anew" },
+  { step: "log.after-commit", time: 1, spent: 1, again: "UNFINISHED" },
+  { step: "sign.after-intent", time: 1, spent: 1, again: "UNFINISHED" },
+  { step: "sign.after-custody", time: 1, spent: 1, again: "UNFINISHED" },
   { step: "log.before-commit", time: 2, spent: 1, again: "UNFINISHED" },
   { step: "log.after-commit", time: 2, spent: 1, again: "the first answer" },
-  { step: "sign.after-outcome", spent: 1, again: "the first answer" },
+  { step: "sign.after-outcome", time: 1, spent: 1, again: "the first answer" },
 ];
 
-test.each(signingDeaths)("dead at $step ($time) while a job signs: $spent use is gone, the same request gets $again, the session goes on", async ({ step, time, spent, again }) => {
-  const job = await home.job({ uses: 5 });
-  const before = await sign(job, "before", "before.tgz");
-  expect(before?.data).toMatchObject({ usesLeft: 4 });
-  await wholeLog(); // the checkpoints of what was asked so far are stored, so that the next commits are this request's
-  await quiet();
+test.each(signingDeaths)(
+  "dead at $step, time $time, while a job signs: $spent use is gone, the same request gets $again, the session goes on",
+  async ({ step, time, spent, again }) => {
+    const job = await home.job({ uses: 5 });
+    const before = await sign(job, "before", "before.tgz");
+    expect(before?.data).toMatchObject({ usesLeft: 4 });
+    await wholeLog(); // the checkpoints of what was asked so far are stored, so that the next commits are this request's
+    await quiet();
 
-  death.at(step, time);
-  expect(await sign(job, "the-release", "app.tgz")).toBeUndefined();
-  await restarted();
+    death.at(step, time);
+    expect(await sign(job, "the-release", "app.tgz")).toBeUndefined();
+    await restarted();
 
-  const repeated = await sign(job, "the-release", "app.tgz");
-  if (again === "UNFINISHED") {
-    expect(repeated).toMatchObject({ code: "UNFINISHED", number: "SGN-3008" });
-    lost += 1;
-  } else expect(repeated?.data).toMatchObject({ usesLeft: 3 });
-  const next = await sign(job, "the-next", "next.tgz");
-  expect(next?.data).toMatchObject({ usesLeft: again === "signed anew" || spent === 1 ? 2 : 3 });
+    expect(await usesLeft(job)).toBe(4 - spent);
+    const repeated = await sign(job, "the-release", "app.tgz");
+    if (again === "UNFINISHED") {
+      expect(repeated).toMatchObject({ code: "UNFINISHED", number: "SGN-3008" });
+      lost += 1;
+    } else expect(repeated?.data).toMatchObject({ usesLeft: 3 });
+    const next = await sign(job, "the-next", "next.tgz");
+    expect(next?.data).toMatchObject({ usesLeft: 2 });
 
-  const entries = await wholeLog();
-  const unfinished = unfinishedIn(entries);
-  expect(unfinished).toHaveLength(lost);
-  if (again === "UNFINISHED") expect(unfinished.at(-1)).toMatchObject({ type: "sign.intent", session: job.session });
-  for (const one of [before, next, ...(again === "UNFINISHED" ? [] : [repeated])]) {
-    expectRecorded(entries, one);
-    if (one) released.push(one);
-  }
-  expect(spentBy(entries, job.session)).toBe(3);
-}, 60_000);
+    const entries = await wholeLog();
+    const unfinished = unfinishedIn(entries);
+    expect(unfinished).toHaveLength(lost);
+    if (again === "UNFINISHED") expect(unfinished.at(-1)).toMatchObject({ type: "sign.intent", session: job.session });
+    for (const one of [before, next, ...(again === "UNFINISHED" ? [] : [repeated])]) {
+      expectRecorded(entries, one);
+      if (one) released.push(one);
+    }
+    expect(spentBy(entries, job.session)).toBe(3);
+  },
+  60_000,
+);
+
+async function usesLeft(job: Job): Promise<number | undefined> {
+  const { nodes } = expectDone(await (await home.operator()).ask("Sessions", { first: 100 }));
+  return nodes.find(({ name }) => name === job.session)?.usesLeft;
+}
 
 /** Signed checkpoints are stored a moment after they were asked for, in a commit of their own. */
 const quiet = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 500));
@@ -107,31 +129,39 @@ test("dead at open.after-commit: the job asks again with the same token and key,
   const opened = await askOnce(home, { key }, "OpenSession", { input });
   const { token, session } = opened?.data as { token: string; session: { name: string; usesLeft: number } };
   expect(session.usesLeft).toBe(2);
-  const signed = await askOnce(home, { key, token }, "Sign", { input: { idempotencyKey: "1", key: "attest", items: [statement()] } });
+  const signed = await askOnce(home, { key, token }, "Sign", {
+    input: { idempotencyKey: "1", key: "attest", items: [statement()] },
+  });
   expect(signed?.data).toMatchObject({ usesLeft: 1 });
-  const openings = (await wholeLog()).filter((one) => one["type"] === "session.open" && one["session"] === session.name);
+  const openings = (await wholeLog()).filter(
+    (one) => one["type"] === "session.open" && one["session"] === session.name,
+  );
   expect(openings.map((one) => one["again"] ?? false)).toEqual([false, true]);
 }, 60_000);
 
-test.each([{ step: "key.after-create-intent" }, { step: "key.after-create" }] as const)("dead at $step: the operator asks again and has the key, the first intent stays visible", async ({ step }) => {
-  const name = step.replace(".", "-");
-  const input = { name, purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
-  const operator = await home.operator();
-  death.at(step);
-  await expect(operator.ask("CreateKey", { input })).rejects.toMatchObject({ code: "UNREACHABLE" });
-  await restarted();
-  lost += 1;
+test.each([{ step: "key.after-create-intent" }, { step: "key.after-create" }] as const)(
+  "dead at $step: the operator asks again and has the key, the first intent stays visible",
+  async ({ step }) => {
+    const name = step.replace(".", "-");
+    const input = { name, purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+    const operator = await home.operator();
+    death.at(step);
+    await expect(operator.ask("CreateKey", { input })).rejects.toMatchObject({ code: "UNREACHABLE" });
+    await restarted();
+    lost += 1;
 
-  const made = expectDone(await (await home.operator()).ask("CreateKey", { input }));
-  expect(made.key.versions).toMatchObject([{ number: 1, state: "PRE_ACTIVATION" }]);
-  const entries = await wholeLog();
-  expect(unfinishedIn(entries)).toHaveLength(lost);
-  expect(entries.filter((one) => one["key"] === name).map((one) => `${String(one["type"])} ${String(one["result"] ?? "")}`)).toEqual([
-    "key.create.intent ",
-    "key.create.intent ",
-    "key.create.outcome done",
-  ]);
-}, 60_000);
+    const made = expectDone(await (await home.operator()).ask("CreateKey", { input }));
+    expect(made.key.versions).toMatchObject([{ number: 1, state: "PRE_ACTIVATION" }]);
+    const entries = await wholeLog();
+    expect(unfinishedIn(entries)).toHaveLength(lost);
+    expect(
+      entries
+        .filter((one) => one["key"] === name)
+        .map((one) => `${String(one["type"])} ${String(one["result"] ?? "")}`),
+    ).toEqual(["key.create.intent ", "key.create.intent ", "key.create.outcome done"]);
+  },
+  60_000,
+);
 
 test("dead at publish.after-tiles: the checkpoint on disk is an older, whole one; the next is newer", async () => {
   const before = (await wholeLog()).length;
@@ -144,8 +174,35 @@ test("dead at publish.after-tiles: the checkpoint on disk is an older, whole one
   expect((await wholeLog()).length).toBeGreaterThan(before);
 }, 60_000);
 
+test("two operators make a key of one name at once: one has it, and both intents end", async () => {
+  const [one, other] = [await home.operator(), await home.operator()];
+  const input = { name: "contested", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  const answers = await Promise.all([one.ask("CreateKey", { input }), other.ask("CreateKey", { input })]);
+  expect(answers.filter(isRefused)).toMatchObject([{ refusal: "ALREADY_EXISTS" }]);
+  expect(unfinishedIn(await wholeLog())).toHaveLength(lost);
+}, 60_000);
+
+test("a job asks for its session again while it signs: at the next start tables and log agree", async () => {
+  const key = newProofKey();
+  const token = await home.issuer.mint(githubClaims({ aud: audience }));
+  const job = await home.job({ key, token, keys: ["attest"], uses: 100 });
+  const signing = Array.from({ length: 30 }, (_, n) => sign(job, `many-${String(n)}`, `${String(n)}.tgz`));
+  const opening = Array.from({ length: 10 }, () => home.job({ key, token, keys: ["attest"] }));
+  for (const one of await Promise.all(signing)) expect(one?.data).toHaveProperty("signatures");
+  await Promise.all(opening);
+  await home.stop("SIGKILL");
+  await home.start({ env: quickStart });
+  expect(await usesLeft(job)).toBe(70);
+}, 60_000);
+
 test("each death was one of the steps, and there is none without a test", () => {
-  const tested = new Set<string>([...signingDeaths.map(({ step }) => step), "open.after-commit", "key.after-create-intent", "key.after-create", "publish.after-tiles"]);
+  const tested = new Set<string>([
+    ...signingDeaths.map(({ step }) => step),
+    "open.after-commit",
+    "key.after-create-intent",
+    "key.after-create",
+    "publish.after-tiles",
+  ]);
   expect(steps.filter((step) => !tested.has(step))).toEqual([]);
 });
 

@@ -43,7 +43,8 @@ const keep = (name: string): void => {
 function restore(name: string, files = /./): void {
   mkdirSync(state(), { recursive: true });
   for (const file of readdirSync(state())) if (files.test(file)) rmSync(join(state(), file), { recursive: true });
-  for (const file of readdirSync(join(home.directory, name))) if (files.test(file)) cpSync(join(home.directory, name, file), join(state(), file), { recursive: true });
+  for (const file of readdirSync(join(home.directory, name)))
+    if (files.test(file)) cpSync(join(home.directory, name, file), join(state(), file), { recursive: true });
 }
 
 function edit<T>(work: (db: DatabaseSync) => T, file = "truth.sqlite"): T {
@@ -84,38 +85,96 @@ describe("the truth", () => {
     const left = size - 2;
     edit((db) => {
       const leaves = db.prepare("SELECT bytes FROM leaf ORDER BY idx LIMIT ?").all(left) as { bytes: Uint8Array }[];
-      const frontier = append(emptyFrontier, leaves.map(({ bytes }) => leafHash(bytes)));
+      const frontier = append(
+        emptyFrontier,
+        leaves.map(({ bytes }) => leafHash(bytes)),
+      );
       db.prepare("DELETE FROM leaf WHERE idx >= ?").run(left);
       db.prepare("DELETE FROM checkpoint WHERE size > ?").run(left);
-      db.prepare("UPDATE head SET size = ?, root = ?, frontier = ?").run(left, rootOf(frontier), encodeFrontier(frontier));
+      db.prepare("UPDATE head SET size = ?, root = ?, frontier = ?").run(
+        left,
+        rootOf(frontier),
+        encodeFrontier(frontier),
+      );
     });
-    await expectRefused(new RegExp(`rolled back: a checkpoint of ${String(size)} entries was published, the database holds ${String(left)}\\. The first entry that is missing is ${String(left)}\\.`));
+    await expectRefused(
+      new RegExp(
+        `rolled back: a checkpoint of ${String(size)} entries was published, the database holds ${String(left)}\\. The first entry that is missing is ${String(left)}\\.`,
+      ),
+    );
   }, 60_000);
 
   test("an older copy of the database: rolled back, even where it is whole in itself", async () => {
     restore(older, /^(?:truth|views)\.sqlite/);
-    await expectRefused(/rolled back: a checkpoint of \d+ entries was published, the database holds \d+\. The first entry that is missing is \d+/);
+    await expectRefused(
+      /rolled back: a checkpoint of \d+ entries was published, the database holds \d+\. The first entry that is missing is \d+/,
+    );
   }, 60_000);
 
   test.each([
-    ["a key's state", `UPDATE record SET json = replace(json, '"state":"ACTIVE"', '"state":"SUSPENDED"') WHERE kind = 'key' AND id = 'attest'`, /key attest\/1 is SUSPENDED, by the log ACTIVE/],
-    ["a key's public key", `UPDATE record SET json = replace(json, 'PUBLIC KEY-----\\nM', 'PUBLIC KEY-----\\nN') WHERE kind = 'key' AND id = 'attest'`, /key attest\/1 has another public key/],
-    ["what a key is for", `UPDATE record SET json = replace(json, '"BLOB"', '"ATTESTATION"') WHERE kind = 'key' AND id = 'release'`, /key release\/1 has another purpose/],
-    ["a session's uses", "UPDATE session SET uses_left = uses_left + 1", /session ss_\S+ has 46 uses left, by the log 45/],
-    ["a session's holder", `UPDATE session SET json = replace(json, '"jkt":"', '"jkt":"X')`, /session ss_\S+ has other terms/],
-    ["a session's expiry", `UPDATE session SET json = json_set(json, '$.expiresAt', 4102444800000)`, /session ss_\S+ has other terms/],
-    ["a session that nobody opened", "INSERT INTO session SELECT opened + 1, 'ss_forged', state, uses_left, policy, expires_at, principal, project, grant_name, identity_token, json_set(json, '$.id', 'ss_forged') FROM session", /session ss_forged is not in the log/],
-    ["an operator's roles", `UPDATE record SET json = replace(json, '["operator","approver","auditor"]', '["auditor"]') WHERE kind = 'person'`, /operator First is not as the log says/],
-    ["the policy in force", `UPDATE record SET json = '{"hash":"sha256:00"}' WHERE kind = 'policy'`, /the policy in force is sha256:00, by the log sha256:/],
-  ])("%s edited in the tables: refused", async (_, sql, found) => {
-    change(sql);
-    await expectRefused(found);
-  }, 60_000);
+    [
+      "a key's state",
+      `UPDATE record SET json = replace(json, '"state":"ACTIVE"', '"state":"SUSPENDED"') WHERE kind = 'key' AND id = 'attest'`,
+      /key attest\/1 is SUSPENDED, by the log ACTIVE/,
+    ],
+    [
+      "a key's public key",
+      `UPDATE record SET json = replace(json, 'PUBLIC KEY-----\\nM', 'PUBLIC KEY-----\\nN') WHERE kind = 'key' AND id = 'attest'`,
+      /key attest\/1 has another public key/,
+    ],
+    [
+      "what a key is for",
+      `UPDATE record SET json = replace(json, '"BLOB"', '"ATTESTATION"') WHERE kind = 'key' AND id = 'release'`,
+      /key release\/1 has another purpose/,
+    ],
+    [
+      "a session's uses",
+      "UPDATE session SET uses_left = uses_left + 1",
+      /session ss_\S+ has 46 uses left, by the log 45/,
+    ],
+    [
+      "a session's holder",
+      `UPDATE session SET json = replace(json, '"jkt":"', '"jkt":"X')`,
+      /session ss_\S+ has other terms/,
+    ],
+    [
+      "a session's expiry",
+      `UPDATE session SET json = json_set(json, '$.expiresAt', 4102444800000)`,
+      /session ss_\S+ has other terms/,
+    ],
+    [
+      "a session that nobody opened",
+      "INSERT INTO session SELECT opened + 1, 'ss_forged', state, uses_left, policy, expires_at, principal, project, grant_name, identity_token, json_set(json, '$.id', 'ss_forged') FROM session",
+      /session ss_forged is not in the log/,
+    ],
+    [
+      "an operator's roles",
+      `UPDATE record SET json = replace(json, '["operator","approver","auditor"]', '["auditor"]') WHERE kind = 'person'`,
+      /operator First is not as the log says/,
+    ],
+    [
+      "the policy in force",
+      `UPDATE record SET json = '{"hash":"sha256:00"}' WHERE kind = 'policy'`,
+      /the policy in force is sha256:00, by the log sha256:/,
+    ],
+  ])(
+    "%s edited in the tables: refused",
+    async (_, sql, found) => {
+      change(sql);
+      await expectRefused(found);
+    },
+    60_000,
+  );
 
   test("a second daemon on the same state directory is refused, and the first does not notice", async () => {
     await home.start({ env: quickStart });
     const second = await refusedStart(home);
-    expect(second).toMatchObject({ status: 9, stderr: expect.stringMatching(/SGN-5001.*another daemon works in .*stop it, or give this one its own directory/s) as string });
+    expect(second).toMatchObject({
+      status: 9,
+      stderr: expect.stringMatching(
+        /SGN-5001.*another daemon works in .*stop it, or give this one its own directory/s,
+      ) as string,
+    });
     expectDone(await job.sign([statement()]));
     await home.stop();
   }, 60_000);
@@ -127,15 +186,24 @@ describe("the views", () => {
     const before = (await allEntries(await home.operator())).filter(({ index }) => Number(index) < size);
     await home.stop();
 
-    const row = edit((db) => db.prepare("SELECT idx FROM entry WHERE type = 'sign.outcome' ORDER BY idx LIMIT 1").get(), "views.sqlite");
+    const row = edit(
+      (db) => db.prepare("SELECT idx FROM entry WHERE type = 'sign.outcome' ORDER BY idx LIMIT 1").get(),
+      "views.sqlite",
+    );
     const index = Number(row?.["idx"]);
     edit((db) => db.prepare("UPDATE entry SET result = 'withheld' WHERE idx = ?").run(index), "views.sqlite");
     await home.start({ env: quickStart });
     const auditor = await home.operator();
-    const listed = expectDone(await auditor.ask("AuditList", { filter: { types: ["sign.outcome"] }, first: 100 })).nodes;
+    const listed = expectDone(
+      await auditor.ask("AuditList", { filter: { types: ["sign.outcome"] }, first: 100 }),
+    ).nodes;
     const [wrong] = listed.filter((one) => one.disagreement !== null);
     expect(listed.filter((one) => one.disagreement !== null)).toHaveLength(1);
-    expect(wrong).toMatchObject({ index, disagreement: "result: the view says withheld, the leaf done", body: { result: "done" } });
+    expect(wrong).toMatchObject({
+      index,
+      disagreement: "result: the view says withheld, the leaf done",
+      body: { result: "done" },
+    });
     await home.stop();
 
     for (const suffix of ["", "-wal", "-shm"]) rmSync(join(state(), `views.sqlite${suffix}`), { force: true });
@@ -143,8 +211,15 @@ describe("the views", () => {
     expect(existsSync(join(state(), "views.sqlite"))).toBe(true);
     const again = await home.operator();
     expect((await allEntries(again)).filter((one) => Number(one["index"]) < size)).toEqual(before);
-    const outcomes = expectDone(await again.ask("AuditList", { filter: { types: ["sign.outcome"], keys: ["attest"], session: job.session, result: "done" }, first: 100 })).nodes;
-    expect(outcomes.map((one) => [one.index, one.disagreement])).toEqual(listed.filter(({ index: at }) => at < size).map((one) => [one.index, null]));
+    const outcomes = expectDone(
+      await again.ask("AuditList", {
+        filter: { types: ["sign.outcome"], keys: ["attest"], session: job.session, result: "done" },
+        first: 100,
+      }),
+    ).nodes;
+    expect(outcomes.map((one) => [one.index, one.disagreement])).toEqual(
+      listed.filter(({ index: at }) => at < size).map((one) => [one.index, null]),
+    );
     await home.stop();
   }, 60_000);
 });

@@ -7,35 +7,71 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Client } from "../../src/client/connect.ts";
 import { run } from "../support/command.ts";
-import { askOnce, expectRecorded, type Found, type Heard, outcomesOf, publishedLog, quickStart, refusedStart, spentBy, unfinishedIn, until } from "../support/faults.ts";
+import {
+  askOnce,
+  expectRecorded,
+  type Found,
+  type Heard,
+  outcomesOf,
+  publishedLog,
+  quickStart,
+  refusedStart,
+  spentBy,
+  unfinishedIn,
+  until,
+} from "../support/faults.ts";
 import { bareHouse, expectDone, type House, type Job, statement } from "../support/house.ts";
 import { isCi, lacks, peer } from "../support/peers.ts";
 
 const notDurable = { code: "LOG_NOT_DURABLE", number: "SGN-5001", requestId: expect.stringMatching(/^rq_/) as string };
 
-const sign = (home: House, job: Job, { items = 1, idempotencyKey = crypto.randomUUID() as string } = {}): Promise<Heard | undefined> =>
-  askOnce(home, job, "Sign", { input: { idempotencyKey, key: "attest", items: Array.from({ length: items }, () => statement()) } });
+const sign = (
+  home: House,
+  job: Job,
+  { items = 1, idempotencyKey = crypto.randomUUID() as string } = {},
+): Promise<Heard | undefined> =>
+  askOnce(home, job, "Sign", {
+    input: { idempotencyKey, key: "attest", items: Array.from({ length: items }, () => statement()) },
+  });
 
 const readiness = async (home: House): Promise<{ readonly status: number; readonly reason: string }> => {
   const response = await fetch(`${home.url}/readyz`);
   return { status: response.status, reason: ((await response.json()) as { reason: string }).reason };
 };
 
-const databaseCheck = async (operator: Client) => expectDone(await operator.ask("Health", {})).checks.find((one) => one.name === "database");
+const databaseCheck = async (operator: Client) =>
+  expectDone(await operator.ask("Health", {})).checks.find((one) => one.name === "database");
 
 /** Everybody hears of it, in words; nobody gets a signature. */
 async function expectFailing(home: House, job: Job, operator: Client): Promise<void> {
   expect(await sign(home, job)).toMatchObject(notDurable);
-  for (const one of await Promise.all(Array.from({ length: 5 }, () => sign(home, job)))) expect(one).toMatchObject(notDurable);
-  await expect(operator.ask("SuspendKey", { input: { key: "attest", reason: "while the disk is away" } })).rejects.toMatchObject({ code: "LOG_NOT_DURABLE" });
-  expect(await readiness(home)).toMatchObject({ status: 503, reason: expect.stringMatching(/cannot be written since .*(?:disk|database)/) as string });
-  expect(await databaseCheck(operator)).toMatchObject({ status: "fail", hint: expect.stringContaining("nothing to restart") as string });
+  for (const one of await Promise.all(Array.from({ length: 5 }, () => sign(home, job))))
+    expect(one).toMatchObject(notDurable);
+  await expect(
+    operator.ask("SuspendKey", { input: { key: "attest", reason: "while the disk is away" } }),
+  ).rejects.toMatchObject({ code: "LOG_NOT_DURABLE" });
+  expect(await readiness(home)).toMatchObject({
+    status: 503,
+    reason: expect.stringMatching(/cannot be written since .*(?:disk|database)/) as string,
+  });
+  expect(await databaseCheck(operator)).toMatchObject({
+    status: "fail",
+    hint: expect.stringContaining("nothing to restart") as string,
+  });
 }
 
 /** Not restarted: the same process signs again. */
-async function expectRecovery(home: House, job: Job, operator: Client, pid: number | undefined): Promise<Heard | undefined> {
+async function expectRecovery(
+  home: House,
+  job: Job,
+  operator: Client,
+  pid: number | undefined,
+): Promise<Heard | undefined> {
   let signed: Heard | undefined;
-  await until("the daemon signs again", async () => (signed = await sign(home, job))?.data?.["signatures"] !== undefined);
+  await until(
+    "the daemon signs again",
+    async () => (signed = await sign(home, job))?.data?.["signatures"] !== undefined,
+  );
   expect(home.child().pid).toBe(pid);
   expect(await readiness(home)).toMatchObject({ status: 200 });
   expect(await databaseCheck(operator)).toMatchObject({ status: "ok" });
@@ -51,7 +87,11 @@ async function finalLog(home: House): Promise<readonly Found[]> {
 /** One key, active, on whatever disk the state directory stands. */
 async function furnish(home: House, algorithm: "EC_P256" | "RSA_3072" = "EC_P256"): Promise<Client> {
   const operator = await home.operator();
-  expectDone(await operator.ask("CreateKey", { input: { name: "attest", purpose: "ATTESTATION", algorithm, custody: "software" } }));
+  expectDone(
+    await operator.ask("CreateKey", {
+      input: { name: "attest", purpose: "ATTESTATION", algorithm, custody: "software" },
+    }),
+  );
   expectDone(await operator.ask("ActivateKey", { input: { key: "attest", reason: "for the test" } }));
   return operator;
 }
@@ -66,10 +106,24 @@ describe.skipIf(await lacks("gcc"))("a disk that fails on command", () => {
   beforeAll(async () => {
     home = await bareHouse();
     const shim = join(home.directory, "disk-shim.so");
-    const built = await run(await peer("gcc"), ["-shared", "-fPIC", "-O2", "-Wall", "-o", shim, join(import.meta.dirname, "disk-shim.c")]);
+    const built = await run(await peer("gcc"), [
+      "-shared",
+      "-fPIC",
+      "-O2",
+      "-Wall",
+      "-o",
+      shim,
+      join(import.meta.dirname, "disk-shim.c"),
+    ]);
     expect(built).toMatchObject({ status: 0, stderr: "" });
     trigger = join(home.directory, "faulty");
-    env = { ...quickStart, LD_PRELOAD: shim, FAULTY_WHEN: trigger, FAULTY_FILES: join(home.directory, "state", "truth.sqlite"), SIGNET_DANGEROUSLY_TELL_STEPS: "1" };
+    env = {
+      ...quickStart,
+      LD_PRELOAD: shim,
+      FAULTY_WHEN: trigger,
+      FAULTY_FILES: join(home.directory, "state", "truth.sqlite"),
+      SIGNET_DANGEROUSLY_TELL_STEPS: "1",
+    };
     await home.start({ env });
     operator = await furnish(home, "RSA_3072");
   }, 120_000);
@@ -77,44 +131,62 @@ describe.skipIf(await lacks("gcc"))("a disk that fails on command", () => {
     await home[Symbol.asyncDispose]();
   });
 
-  test.each(["sync EIO", "write EROFS", "write ENOSPC"])("%s: no signature, a clear fault, and it goes on by itself", async (failure) => {
-    const job = await home.job({ keys: ["attest"] });
-    const before = await sign(home, job);
-    const { pid } = home.child();
+  test.each(["sync EIO", "write EROFS", "write ENOSPC"])(
+    "%s: no signature, a clear fault, and it goes on by itself",
+    async (failure) => {
+      const job = await home.job({ keys: ["attest"] });
+      const before = await sign(home, job);
+      const { pid } = home.child();
 
-    writeFileSync(trigger, failure);
-    await expectFailing(home, job, operator);
-    rmSync(trigger);
-    const after = await expectRecovery(home, job, operator, pid);
-    released.push(...[before, after].filter((one) => one !== undefined));
+      writeFileSync(trigger, failure);
+      await expectFailing(home, job, operator);
+      rmSync(trigger);
+      const after = await expectRecovery(home, job, operator, pid);
+      released.push(...[before, after].filter((one) => one !== undefined));
 
-    const entries = await publishedSoon(home);
-    for (const one of [before, after]) expectRecorded(entries, one);
-    expect(unfinishedIn(entries)).toEqual([]);
-    expect(after?.data).toMatchObject({ usesLeft: 1000 - spentBy(entries, job.session) });
-  }, 60_000);
+      const entries = await publishedSoon(home);
+      for (const one of [before, after]) expectRecorded(entries, one);
+      expect(unfinishedIn(entries)).toEqual([]);
+      expect(after?.data).toMatchObject({ usesLeft: 1000 - spentBy(entries, job.session) });
+    },
+    60_000,
+  );
 
-  test.each(["sync EIO", "write ENOSPC"])("%s while the custody signs: the signatures are dropped, and `withheld` is written once when the disk is back", async (failure) => {
-    const job = await home.job({ keys: ["attest"] });
-    const intended = onStep(home, "sign.after-intent", () => { writeFileSync(trigger, failure); });
-    const answer = await sign(home, job, { items: 100, idempotencyKey: "the-batch" }); // 100 RSA signatures take long enough to fail in between
-    await intended;
-    expect(answer).toMatchObject(notDurable);
-    expect(answer).not.toHaveProperty("data");
-    expect(await sign(home, job, { items: 100, idempotencyKey: "another" })).toMatchObject(notDurable);
-    rmSync(trigger);
-    await until("the daemon signs again", async () => (await sign(home, job))?.data?.["signatures"] !== undefined);
-    await until("the outcome is written", async () => expectDone(await operator.ask("Health", {})).checks.find((one) => one.name === "outcomes")?.status === "ok");
+  test.each(["sync EIO", "write ENOSPC"])(
+    "%s while the custody signs: the signatures are dropped, and `withheld` is written once when the disk is back",
+    async (failure) => {
+      const job = await home.job({ keys: ["attest"] });
+      const intended = onStep(home, "sign.after-intent", () => {
+        writeFileSync(trigger, failure);
+      });
+      const answer = await sign(home, job, { items: 100, idempotencyKey: "the-batch" }); // 100 RSA signatures take long enough to fail in between
+      await intended;
+      expect(answer).toMatchObject(notDurable);
+      expect(answer).not.toHaveProperty("data");
+      expect(await sign(home, job, { items: 100, idempotencyKey: "another" })).toMatchObject(notDurable);
+      rmSync(trigger);
+      await until("the daemon signs again", async () => (await sign(home, job))?.data?.["signatures"] !== undefined);
+      await until(
+        "the outcome is written",
+        async () =>
+          expectDone(await operator.ask("Health", {})).checks.find((one) => one.name === "outcomes")?.status === "ok",
+      );
 
-    const entries = await publishedSoon(home);
-    const intent = entries.find((one) => one["type"] === "sign.intent" && one["session"] === job.session);
-    expect(outcomesOf(entries, intent?.index ?? -1)).toMatchObject([{ type: "sign.outcome", result: "withheld", code: "LOG_NOT_DURABLE", session: job.session }]);
-    expect(unfinishedIn(entries)).toEqual([]);
-  }, 60_000);
+      const entries = await publishedSoon(home);
+      const intent = entries.find((one) => one["type"] === "sign.intent" && one["session"] === job.session);
+      expect(outcomesOf(entries, intent?.index ?? -1)).toMatchObject([
+        { type: "sign.outcome", result: "withheld", code: "LOG_NOT_DURABLE", session: job.session },
+      ]);
+      expect(unfinishedIn(entries)).toEqual([]);
+    },
+    60_000,
+  );
 
   test("killed while the disk fails: the restart finds a whole log, and every signature in it", async () => {
     const job = await home.job({ keys: ["attest"] });
-    const intended = onStep(home, "sign.after-intent", () => { writeFileSync(trigger, "sync EIO"); });
+    const intended = onStep(home, "sign.after-intent", () => {
+      writeFileSync(trigger, "sync EIO");
+    });
     const answer = await sign(home, job, { items: 100, idempotencyKey: "the-batch" });
     await intended;
     expect(answer).toMatchObject(notDurable);
@@ -189,7 +261,12 @@ describe.skipIf(cannotMount())("a disk of its own", () => {
     await finalLog(home);
     execFileSync("mount", ["-o", "remount,ro", state]);
     const refused = await refusedStart(home);
-    expect(refused).toMatchObject({ status: 9, stderr: expect.stringMatching(/SGN-5001.*cannot be opened for writing: .*(?:readonly|read-only|unable to open).*mend the disk/is) as string });
+    expect(refused).toMatchObject({
+      status: 9,
+      stderr: expect.stringMatching(
+        /SGN-5001.*cannot be opened for writing: .*(?:readonly|read-only|unable to open).*mend the disk/is,
+      ) as string,
+    });
     execFileSync("mount", ["-o", "remount,rw", state]);
     await home.start({ env: quickStart });
     expect((await sign(home, await home.job({ keys: ["attest"] })))?.data).toHaveProperty("signatures");

@@ -19,13 +19,32 @@ describe.skipIf(await lacks("strace"))("under strace", () => {
     const calls = "trace=fsync,fdatasync,write,writev,pwrite64,pwritev,pwritev2";
     await home.start({
       env: { ...quickStart, SIGNET_DANGEROUSLY_TELL_STEPS: "1" },
-      under: [await peer("strace"), "-D", "-f", "-q", "-y", "--seccomp-bpf", "-s", "64", "-e", calls, "-e", "signal=none", "-o", trace], // -D: the daemon is our child, strace is not
+      under: [
+        await peer("strace"),
+        "-D",
+        "-f",
+        "-q",
+        "-y",
+        "--seccomp-bpf",
+        "-s",
+        "64",
+        "-e",
+        calls,
+        "-e",
+        "signal=none",
+        "-o",
+        trace,
+      ], // -D: the daemon is our child, strace is not
     });
     const job = await home.job();
-    const sign = () => askOnce(home, job, "Sign", { input: { idempotencyKey: crypto.randomUUID(), key: "attest", items: [statement()] } });
+    const sign = () =>
+      askOnce(home, job, "Sign", {
+        input: { idempotencyKey: crypto.randomUUID(), key: "attest", items: [statement()] },
+      });
     for (let n = 0; n < 5; n += 1) expect((await sign())?.data).toHaveProperty("signatures");
     const alone = seenIn(readFileSync(trace, "utf8"));
-    for (const one of await Promise.all(Array.from({ length: 20 }, sign))) expect(one?.data).toHaveProperty("signatures");
+    for (const one of await Promise.all(Array.from({ length: 20 }, sign)))
+      expect(one?.data).toHaveProperty("signatures");
     expect(await home.stop("SIGTERM")).toBe(0);
     await publishedLog(home);
     const all = seenIn(readFileSync(trace, "utf8"));
@@ -36,8 +55,19 @@ describe.skipIf(await lacks("strace"))("under strace", () => {
   }, 110_000);
 
   test("a trace without its syncs would not pass", () => {
-    const trace = ["before-intent", "write", "after-intent", "after-custody", "write", "sync", "after-outcome", "answer"] as const;
-    expect(() => { expectSyncedBefore(trace); }).toThrow();
+    const trace = [
+      "before-intent",
+      "write",
+      "after-intent",
+      "after-custody",
+      "write",
+      "sync",
+      "after-outcome",
+      "answer",
+    ] as const;
+    expect(() => {
+      expectSyncedBefore(trace);
+    }).toThrow();
   });
 });
 
@@ -47,11 +77,20 @@ function expectSyncedBefore(seen: readonly Seen[]): void {
   for (const [index, one] of seen.entries()) {
     if (one === "write") unsynced += 1;
     if (one === "sync") unsynced = 0;
-    if (["after-intent", "after-custody", "after-outcome", "answer"].includes(one)) expect(unsynced, `writes that wait at event ${String(index)}, ${one}`).toBe(0);
+    if (["after-intent", "after-custody", "after-outcome", "answer"].includes(one))
+      expect(unsynced, `writes that wait at event ${String(index)}, ${one}`).toBe(0);
   }
 }
 
-const letters: Readonly<Record<Seen, string>> = { "before-intent": "b", "after-intent": "i", "after-custody": "c", "after-outcome": "o", write: "W", sync: "S", answer: "A" };
+const letters: Readonly<Record<Seen, string>> = {
+  "before-intent": "b",
+  "after-intent": "i",
+  "after-custody": "c",
+  "after-outcome": "o",
+  write: "W",
+  sync: "S",
+  answer: "A",
+};
 
 /** From the first request on. */
 const inLetters = (seen: readonly Seen[]): string => {

@@ -7,7 +7,19 @@ import { unfinished } from "../../src/broker/unfinished.ts";
 import type { Entry } from "../../src/model/entry.ts";
 import { noMetrics } from "../../src/ports/metrics.ts";
 import { fromUtf8, hex } from "../../src/std/bytes.ts";
-import { appended, dialects, digestOf, directory, failures, furnish, intent, job, noon, sessionOf, type TestLog } from "../support/db.ts";
+import {
+  appended,
+  dialects,
+  digestOf,
+  directory,
+  failures,
+  furnish,
+  intent,
+  job,
+  noon,
+  sessionOf,
+  type TestLog,
+} from "../support/db.ts";
 
 describe.each(dialects)("on $name", ({ open }) => {
   test.each(failures)("$name: one outcome", async ({ persisted, inject }) => {
@@ -17,10 +29,20 @@ describe.each(dialects)("on $name", ({ open }) => {
     const journaling = journal({ log, clock: () => noon, node: "n1", epoch: 1, metrics: noMetrics, known: () => true });
     const outcomes = unfinished(journaling, log);
     const begun = appended(await log.append({ entry: intent("ss_1", digestOf("app")) }));
-    const about = { type: "sign.outcome" as const, by: job, cnf: undefined, session: "ss_1", key: keyIn(begun.entry), items: [], intent: { index: begun.index, hash: hex(begun.hash) } };
+    const about = {
+      type: "sign.outcome" as const,
+      by: job,
+      cnf: undefined,
+      session: "ss_1",
+      key: keyIn(begun.entry),
+      items: [],
+      intent: { index: begun.index, hash: hex(begun.hash) },
+    };
 
     const failing = inject();
-    await expect(journaling.append("rq_1", () => ({ ...about, result: "done" }))).rejects.toMatchObject({ code: "LOG_NOT_DURABLE" });
+    await expect(journaling.append("rq_1", () => ({ ...about, result: "done" }))).rejects.toMatchObject({
+      code: "LOG_NOT_DURABLE",
+    });
     outcomes.later({ ...about, result: "withheld", code: "LOG_NOT_DURABLE" }, []);
     failing.mend();
     await outcomes.settle(); // the first to ask the log since it failed
@@ -36,7 +58,19 @@ describe.each(dialects)("on $name", ({ open }) => {
     const journaling = journal({ log, clock: () => noon, node: "n1", epoch: 1, metrics: noMetrics, known: () => true });
     const outcomes = unfinished(journaling, log);
     const begun = appended(await log.append({ entry: intent("ss_1", digestOf("app")) }));
-    outcomes.later({ type: "sign.outcome", by: job, cnf: undefined, session: "ss_1", key: keyIn(begun.entry), items: [], intent: { index: begun.index, hash: hex(begun.hash) }, result: "withheld" }, []);
+    outcomes.later(
+      {
+        type: "sign.outcome",
+        by: job,
+        cnf: undefined,
+        session: "ss_1",
+        key: keyIn(begun.entry),
+        items: [],
+        intent: { index: begun.index, hash: hex(begun.hash) },
+        result: "withheld",
+      },
+      [],
+    );
     const failing = failures.find((one) => one.name.includes("stays away"))?.inject();
     await log.append({ entry: intent("ss_1", digestOf("other")) }).catch(() => undefined);
     await outcomes.settle();

@@ -2,9 +2,9 @@
 
 import { X509Certificate } from "node:crypto";
 import { expect, test } from "vitest";
-import { certificateThumbprint } from "../../src/identity/mtls.ts";
 import { proofReader } from "../../src/identity/proof-jws.ts";
 import { jwkThumbprint } from "../../src/identity/thumbprint.ts";
+import { certificateThumbprint } from "../../src/server/listener.ts";
 
 const rfc9449Proof =
   "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";

@@ -56,7 +56,9 @@ export async function askOnce<K extends OperationName>(
 /** The shape of every GraphQL answer of ours. */
 interface Answered {
   readonly data?: Record<string, Record<string, unknown> | null> | null;
-  readonly errors?: readonly { readonly extensions: { readonly code: string; readonly number: string; readonly requestId: string } }[];
+  readonly errors?: readonly {
+    readonly extensions: { readonly code: string; readonly number: string; readonly requestId: string };
+  }[];
 }
 
 function heardIn({ data, errors }: Answered, status: number): Heard {
@@ -107,7 +109,8 @@ export async function publishedLog(home: Pick<House, "directory" | "said">): Pro
   const tree = join(home.directory, "state", "log");
   const out: Found[] = [];
   const verdict = await fsck({
-    read: (path) => Promise.resolve(existsSync(join(tree, path)) ? new Uint8Array(readFileSync(join(tree, path))) : undefined),
+    read: (path) =>
+      Promise.resolve(existsSync(join(tree, path)) ? new Uint8Array(readFileSync(join(tree, path))) : undefined),
     trusted: { logs: [parseVkey(vkey)] },
     onEntry: (index, leaf) => {
       out.push({ ...(JSON.parse(fromUtf8(leaf)) as Record<string, unknown>), index, hash: hex(leafHash(leaf)) });
@@ -137,31 +140,41 @@ export function unfinishedIn(entries: readonly Found[]): readonly Found[] {
     const intent = entries[intentOf(one).index];
     expect(intent).toMatchObject({ hash: intentOf(one).hash });
     expect(intentOf(one).index).toBeLessThan(one.index);
-    if (String(one["type"]).endsWith(".outcome")) expect(one["type"]).toBe(String(intent?.["type"]).replace(/intent$/, "outcome"));
+    if (String(one["type"]).endsWith(".outcome"))
+      expect(one["type"]).toBe(String(intent?.["type"]).replace(/intent$/, "outcome"));
   }
   const epoch = Math.max(...entries.map((one) => Number(one["epoch"])));
   for (const intent of entries.filter(isIntent)) {
     const outcomes = outcomesOf(entries, intent.index);
     expect(outcomes.length, `outcomes of intent ${String(intent.index)}`).toBeLessThanOrEqual(1);
     const reported = incidentsOf(entries, intent.index).length;
-    expect(reported, `incidents of intent ${String(intent.index)}`).toBe(outcomes.length === 0 && Number(intent["epoch"]) < epoch ? 1 : 0);
+    expect(reported, `incidents of intent ${String(intent.index)}`).toBe(
+      outcomes.length === 0 && Number(intent["epoch"]) < epoch ? 1 : 0,
+    );
   }
   return entries.filter((one) => isIntent(one) && outcomesOf(entries, one.index).length === 0);
 }
 
 /** That a signature which somebody holds stands in the log: its intent, and an outcome that names its hash. */
 export function expectRecorded(entries: readonly Found[], heard: Heard | undefined): void {
-  const { receipt, signatures } = heard?.data as unknown as Pick<Operations["Sign"]["answer"], "receipt" | "signatures">;
+  const { receipt, signatures } = heard?.data as unknown as Pick<
+    Operations["Sign"]["answer"],
+    "receipt" | "signatures"
+  >;
   const outcome = entries[receipt.entry];
   expect(outcome).toMatchObject({ type: "sign.outcome", result: "done" });
   expect(entries[outcome ? intentOf(outcome).index : -1]).toMatchObject({ type: "sign.intent" });
   const items = outcome?.["items"] as readonly { readonly signature: string }[];
-  expect(signatures.map(({ value }) => sha256Hex(Buffer.from(value, "base64")))).toEqual(items.map((one) => one.signature));
+  expect(signatures.map(({ value }) => sha256Hex(Buffer.from(value, "base64")))).toEqual(
+    items.map((one) => one.signature),
+  );
 }
 
 /** Uses that the log has spent of a session. */
 export const spentBy = (entries: readonly Found[], session: string): number =>
-  entries.filter((one) => one["type"] === "sign.intent" && one["session"] === session).reduce((sum, one) => sum + (one["uses"] as { spent: number }).spent, 0);
+  entries
+    .filter((one) => one["type"] === "sign.intent" && one["session"] === session)
+    .reduce((sum, one) => sum + (one["uses"] as { spent: number }).spent, 0);
 
 /** Again and again until it holds. `limit`: milliseconds. */
 export async function until(what: string, holds: () => boolean | Promise<boolean>, limit = 15_000): Promise<void> {
