@@ -4,7 +4,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname, isAbsolute, join, resolve } from "node:path";
-import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument } from "yaml";
+import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { custodies } from "./custody/index.ts";
 import { tokenAlgorithms } from "./identity/index.ts";
@@ -130,6 +130,7 @@ export function readConfig(file: string, environment: Environment): Config {
   } as object);
   if (document.errors.length > 0)
     throw new ConfigError(document.errors.map((error) => `${file}: ${error.message.split("\n")[0] ?? "not YAML"}`));
+  refuseAliases(document, file, lines);
   const parsed = schema.safeParse(withVariables(document.toJS({ maxAliasCount: 0 }), environment));
   if (!parsed.success)
     throw new ConfigError(parsed.error.issues.flatMap((issue) => described(issue, file, document, lines)));
@@ -146,6 +147,19 @@ export function readConfig(file: string, environment: Environment): Config {
   };
   checkListeners(config);
   return config;
+}
+
+/** A few lines of aliases unfold into gigabytes, and nobody needs them here. */
+function refuseAliases(document: Document, file: string, lines: LineCounter): void {
+  const problems: string[] = [];
+  visit(document, {
+    Alias(_, { range }) {
+      const { line, col } = lines.linePos(range?.[0] ?? 0);
+      problems.push(`${file}:${String(line)}:${String(col)}: is an alias; write the value out`);
+      return visit.BREAK;
+    },
+  });
+  if (problems.length > 0) throw new ConfigError(problems);
 }
 
 function withVariables(given: unknown, environment: Environment): unknown {

@@ -48,7 +48,7 @@ export function attempts(parts: Parts): Attempts {
     const earlier = await parts.state.attempt(asked.attempt.id);
     if (!earlier) return undefined;
     if (earlier.request !== asked.attempt.request) return parts.journal.refused(mismatch(asked), asked.about);
-    if (!parts.replay.once(asked.presented.proof, asked.call.request))
+    if (!(await isFresh(asked)))
       return parts.journal.refused(proofUsed, asked.about);
     if (earlier.answer === undefined || earlier.outcome === undefined)
       return parts.journal.refused(neverFinished(asked), asked.about);

@@ -19,7 +19,10 @@ import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
 import { requestApproval } from "./request-approval.ts";
 
-interface Operator { readonly operator: Person; readonly receipt: Receipt }
+interface Operator {
+  readonly operator: Person;
+  readonly receipt: Receipt;
+}
 
 export async function enrolFirstOperator(
   call: Call,
@@ -168,7 +171,7 @@ export async function addOperator(
   };
   const addition = operatorAddition(action, asker.person, asker.presented, undefined, parts);
   if (isRefusal(addition)) return parts.journal.refused(addition, { ...about, presented: asker.presented });
-  if (parts.twoPersons) return requestApproval(call, action, asker, parts);
+  if (parts.twoPersons && somebodyElseApproves(asker.person, parts)) return requestApproval(call, action, asker, parts);
   const appended = await parts.journal.append(call.request, () => addition.body, {
     blobs: addition.blobs,
     puts: [addition.put],
@@ -177,6 +180,14 @@ export async function addOperator(
   if ("conflict" in appended) return parts.journal.refused(proofUsed, about);
   return { operator: addition.operator, receipt: receiptOf(appended) };
 }
+
+/** Without a second person there is nobody to ask: the first operator adds the second alone, and the entry says so. */
+const somebodyElseApproves = (asker: Person, parts: Parts): boolean =>
+  parts.state
+    .records("person")
+    .some(
+      ({ value }) => value.id !== asker.id && value.roles.some((role) => role === "operator" || role === "approver"),
+    );
 
 /** The entry and the record of one addition, for whoever commits it. */
 export function operatorAddition(

@@ -248,7 +248,7 @@ async function verifyLogged(
       `${found.proof} is of something that is no entry of Signet`,
       `its leaf has ${count(facts.leaf.length)} bytes and is not JSON`,
     );
-  void checkEntry; void itemsOf;
+  checkEntry(entry, await itemsOf(entry, found, world), key, found, question);
   return { facts, entry, witnesses: witnessLine(facts, trust, [], world.clock()) };
 }
 

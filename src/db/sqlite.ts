@@ -169,6 +169,7 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     sessions: (filter, page) => later(() => read().sessions.list(filter, bounded(page))),
     openSessionsOf: (principal, grant, at) => later(() => read().sessions.countOpen(principal, grant, at)),
     attempt: (id) => later(() => read().once.attempt(id)),
+    marked: (mark) => later(() => read().once.marked(mark)),
 
     sealedKeys: sealedKeysOf(writer),
     tree,

@@ -70,7 +70,7 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
       help,
       registers,
       async collect() {
-        this.set(await read());
+        this.set(await settled(read));
       },
     });
   gauge("signet_log_size", "Entries of the log.", logSize);
@@ -95,4 +95,13 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
       return { type: registry.contentType, text: await registry.metrics() };
     },
   };
+}
+
+/** A database that cannot be asked must not take the other numbers with it: then, of all times, they are looked at. */
+async function settled(read: () => number | Promise<number>): Promise<number> {
+  try {
+    return await read();
+  } catch {
+    return Number.NaN;
+  }
 }

@@ -5,6 +5,7 @@
 
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { githubClaims } from "../../src/cli/dev/claims.ts";
+import type { Operations } from "../../src/client/answers.ts";
 import { isRefused } from "../../src/client/connect.ts";
 import { newProofKey } from "../../src/client/proof.ts";
 import { type StepName, steps } from "../../src/std/steps.ts";
@@ -127,7 +128,8 @@ test("dead at open.after-commit: the job asks again with the same token and key,
   await restarted();
 
   const opened = await askOnce(home, { key }, "OpenSession", { input });
-  const { token, session } = opened?.data as { token: string; session: { name: string; usesLeft: number } };
+  if (opened?.data === undefined) throw new Error(`no session: ${String(opened?.code)}`);
+  const { token, session } = opened.data as unknown as Operations["OpenSession"]["answer"]; // what the schema promises
   expect(session.usesLeft).toBe(2);
   const signed = await askOnce(home, { key, token }, "Sign", {
     input: { idempotencyKey: "1", key: "attest", items: [statement()] },
@@ -154,11 +156,12 @@ test.each([{ step: "key.after-create-intent" }, { step: "key.after-create" }] as
     expect(made.key.versions).toMatchObject([{ number: 1, state: "PRE_ACTIVATION" }]);
     const entries = await wholeLog();
     expect(unfinishedIn(entries)).toHaveLength(lost);
-    expect(
-      entries
-        .filter((one) => one["key"] === name)
-        .map((one) => `${String(one["type"])} ${String(one["result"] ?? "")}`),
-    ).toEqual(["key.create.intent ", "key.create.intent ", "key.create.outcome done"]);
+    const told = entries.filter((one) => one["key"] === name);
+    expect(told).toMatchObject([
+      { type: "key.create.intent" },
+      { type: "key.create.intent" },
+      { type: "key.create.outcome", result: "done" },
+    ]);
   },
   60_000,
 );

@@ -28,7 +28,10 @@ const notDurable = { code: "LOG_NOT_DURABLE", number: "SGN-5001", requestId: exp
 const sign = (
   home: House,
   job: Job,
-  { items = 1, idempotencyKey = crypto.randomUUID() as string } = {},
+  {
+    items = 1,
+    idempotencyKey = crypto.randomUUID(),
+  }: { readonly items?: number; readonly idempotencyKey?: string } = {},
 ): Promise<Heard | undefined> =>
   askOnce(home, job, "Sign", {
     input: { idempotencyKey, key: "attest", items: Array.from({ length: items }, () => statement()) },
@@ -68,10 +71,10 @@ async function expectRecovery(
   pid: number | undefined,
 ): Promise<Heard | undefined> {
   let signed: Heard | undefined;
-  await until(
-    "the daemon signs again",
-    async () => (signed = await sign(home, job))?.data?.["signatures"] !== undefined,
-  );
+  await until("the daemon signs again", async () => {
+    signed = await sign(home, job);
+    return signed?.data?.["signatures"] !== undefined;
+  });
   expect(home.child().pid).toBe(pid);
   expect(await readiness(home)).toMatchObject({ status: 200 });
   expect(await databaseCheck(operator)).toMatchObject({ status: "ok" });

@@ -107,7 +107,7 @@ function seenIn(trace: string): readonly Seen[] {
     if (begun !== call) open.set(thread, begun);
     const resumed = call.startsWith("<... ");
     const whole = resumed ? `${open.get(thread) ?? ""} ${call}` : call;
-    if (/^f(?:data)?sync\(\d+<[^>]*\/truth\.sqlite-wal>/.test(whole)) return /= 0$/.test(whole) ? ["sync"] : [];
+    if (/^f(?:data)?sync\(\d+<[^>]*\/truth\.sqlite-wal>/.test(whole)) return whole.endsWith("= 0") ? ["sync"] : [];
     if (resumed) return [];
     if (/^p?write(?:64|v2?)?\(\d+<[^>]*\/truth\.sqlite-wal>/.test(call)) return ["write"];
     const step = /^write\(2<[^>]*>, "step sign\.([a-z-]+)\\n"/.exec(call)?.[1];

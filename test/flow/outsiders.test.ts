@@ -64,27 +64,15 @@ describe.skipIf(await lacks("openssl", "fsck", "cosign"))("the demo's leavings",
   });
 
   test("the receipt, the artifact and the vkey convince our client offline; a changed artifact does not", async () => {
-    const verify = (artifact: string) =>
-      run(signet, [
-        "verify",
-        artifact,
-        "--key",
-        at("release.pem"),
-        at("attest.pem"),
-        "--vkey",
-        at("log.vkey"),
-        "--bundle",
-        at("artifact.sigstore.json"),
-        "--signature",
-        at("artifact.sig"),
-        "--proof",
-        at("artifact.tlog-proof"),
-      ]);
+    const trusted = ["--key", at("release.pem"), at("attest.pem"), "--vkey", at("log.vkey")];
+    const verify = (artifact: string, ...more: readonly string[]) =>
+      run(signet, ["verify", artifact, ...trusted, ...more]);
     const good = await verify(at("artifact"));
-    expect(good.stdout + good.stderr).toContain("refs/tags/v1.4.0");
+    expect(good.stdout + good.stderr).toContain("acme/app · v1.4.0");
     expect(good.status).toBe(0);
     const changed = at("changed");
     writeFileSync(changed, "another file");
-    expect((await verify(changed)).status).not.toBe(0);
+    const other = ["--bundle", at("artifact.sigstore.json"), "--proof", at("artifact.tlog-proof")];
+    expect((await verify(changed, ...other)).status).not.toBe(0);
   });
 });

@@ -157,10 +157,8 @@ export function unfinishedIn(entries: readonly Found[]): readonly Found[] {
 
 /** That a signature which somebody holds stands in the log: its intent, and an outcome that names its hash. */
 export function expectRecorded(entries: readonly Found[], heard: Heard | undefined): void {
-  const { receipt, signatures } = heard?.data as unknown as Pick<
-    Operations["Sign"]["answer"],
-    "receipt" | "signatures"
-  >;
+  if (heard?.data?.["signatures"] === undefined) throw new Error(`no signature was released: ${String(heard?.code)}`);
+  const { receipt, signatures } = heard.data as unknown as Operations["Sign"]["answer"]; // what the schema promises
   const outcome = entries[receipt.entry];
   expect(outcome).toMatchObject({ type: "sign.outcome", result: "done" });
   expect(entries[outcome ? intentOf(outcome).index : -1]).toMatchObject({ type: "sign.intent" });
