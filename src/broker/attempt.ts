@@ -48,11 +48,16 @@ export function attempts(parts: Parts): Attempts {
     const earlier = await parts.state.attempt(asked.attempt.id);
     if (!earlier) return undefined;
     if (earlier.request !== asked.attempt.request) return parts.journal.refused(mismatch(asked), asked.about);
-    if (!(await isFresh(asked)))
-      return parts.journal.refused(proofUsed, asked.about);
+    if (!(await isFresh(asked))) return parts.journal.refused(proofUsed, asked.about);
     if (earlier.answer === undefined || earlier.outcome === undefined)
       return parts.journal.refused(neverFinished(asked), asked.about);
     return sameAnswer(asked, earlier.answer, earlier.outcome);
+  }
+
+  /** The first request's proof stands in the log with its intent; those of its repetitions are remembered here. */
+  async function isFresh({ presented: { proof }, call }: Asked): Promise<boolean> {
+    if (proof && (await parts.state.marked({ kind: "proof", id: proof.mark }))) return false;
+    return parts.replay.once(proof, call.request);
   }
 
   async function sameAnswer(asked: Asked, answer: Uint8Array, outcome: number): Promise<Signed> {

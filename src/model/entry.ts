@@ -52,6 +52,15 @@ export interface Uses {
   readonly left: number;
 }
 
+/** A person as the log names them. */
+export interface OperatorRecord {
+  readonly id: string;
+  readonly name: string;
+  readonly issuer: string;
+  readonly subject: string;
+  readonly roles: readonly Role[];
+}
+
 type SignSubject = Caller & {
   readonly session: string;
   readonly key: KeyUse;
@@ -127,6 +136,22 @@ export type EntryBody =
       /** True where the configuration lets one person do what otherwise takes two. */
       readonly onePerson?: boolean | undefined;
     })
+  /** A key that came along from the log that this one replaces; `from` is its state there. Written by `signetd recover`. */
+  | {
+      readonly type: "key.adopt";
+      readonly key: string;
+      readonly version: number;
+      readonly purpose: Purpose;
+      readonly algorithm: KeyAlgorithm;
+      readonly custody: string;
+      readonly uri: string;
+      /** SPKI, PEM. */
+      readonly publicKey: string;
+      readonly createdAt: string;
+      readonly from: KeyState;
+      /** Never ACTIVE: somebody has to look first. */
+      readonly to: KeyState;
+    }
   | (Caller & {
       readonly type: "approval.request";
       readonly pending: string;
@@ -143,16 +168,12 @@ export type EntryBody =
   | (Caller & {
       readonly type: "operator.change";
       readonly change: "enrolled-first" | "added" | "removed";
-      readonly operator: {
-        readonly id: string;
-        readonly name: string;
-        readonly issuer: string;
-        readonly subject: string;
-        readonly roles: readonly Role[];
-      };
+      readonly operator: OperatorRecord;
       readonly pending?: string | undefined;
       readonly onePerson?: boolean | undefined;
     })
+  /** A person who came along from the log that this one replaces. */
+  | { readonly type: "operator.change"; readonly change: "adopted"; readonly operator: OperatorRecord }
   | (Caller & { readonly type: "operator.login"; readonly expiresAt: string })
   /** `policy` is the hash of the set now in force; `files` a side blob of the exact texts. */
   | {

@@ -119,6 +119,13 @@ export function replay(): Replay {
         if (key) keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to });
         return;
       }
+      case "key.adopt":
+        keys.set(`${one.key}/${String(one.version)}`, {
+          state: one.to,
+          publicKey: one.publicKey,
+          terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri),
+        });
+        return;
       case "approval.request":
         pending.set(one.pending, {
           hash: one.hash,
@@ -187,14 +194,7 @@ export function differences(replayed: Replayed, told: Told): readonly string[] {
   if (versions.length !== replayed.keys.size)
     out.push(`the tables hold ${String(versions.length)} key versions, the log ${String(replayed.keys.size)}`);
   for (const person of told.people) {
-    const said = replayed.people.get(person.id);
-    if (
-      said?.issuer !== person.issuer ||
-      said.subject !== person.subject ||
-      [...said.roles].sort().join() !== [...person.roles].sort().join()
-    ) {
-      out.push(`operator ${person.name} is not as the log says`);
-    }
+    if (!personHolds(person, replayed)) out.push(`operator ${person.name} is not as the log says`);
   }
   if (told.people.length !== replayed.people.size)
     out.push(`the tables hold ${String(told.people.length)} operators, the log ${String(replayed.people.size)}`);
@@ -232,8 +232,24 @@ function keyDifference(version: KeyVersion, replayed: Replayed): readonly string
   const said = replayed.keys.get(name);
   if (!said) return [`key ${name} is not in the log`];
   if (said.state !== version.state) return [`key ${name} is ${version.state}, by the log ${said.state}`];
-  if (said.publicKey !== version.publicKey) return [`key ${name} has another public key than the log says`];
+  const wrong = identityDifference(version, said);
+  return wrong === undefined ? [] : [`key ${name} ${wrong}`];
+}
+
+/** In words, where what never changes of a key version is not what the log said when it was made. */
+export function identityDifference(version: KeyVersion, said: ReplayedKey): string | undefined {
+  if (said.publicKey !== version.publicKey) return "has another public key than the log says";
   if (said.terms !== keyTerms(version.purpose, version.algorithm, version.custody, version.uri))
-    return [`key ${name} has another purpose, algorithm or place than the log says`];
-  return [];
+    return "has another purpose, algorithm or place than the log says";
+  return undefined;
+}
+
+/** Whether this person is who the log says, with the roles that it says. */
+export function personHolds(person: Person, { people }: Pick<Replayed, "people">): boolean {
+  const said = people.get(person.id);
+  return (
+    said?.issuer === person.issuer &&
+    said.subject === person.subject &&
+    [...said.roles].sort().join() === [...person.roles].sort().join()
+  );
 }

@@ -214,4 +214,6 @@ export interface State {
   attempt(
     id: Uint8Array,
   ): Promise<{ readonly request: string; readonly answer?: Uint8Array; readonly outcome?: number } | undefined>;
+  /** Whether an earlier write carried this mark. */
+  marked(mark: Pick<Mark, "kind" | "id">): Promise<boolean>;
 }

@@ -13,7 +13,16 @@ export const steps = [
   "key.after-create",
   "publish.after-tiles",
 ] as const;
-export type StepName = (typeof steps)[number];
+/** Of `signetd recover`. */
+export const recoverySteps = [
+  "recover.half-prepared",
+  "recover.prepared",
+  "recover.one-moved-aside",
+  "recover.moved-aside",
+  "recover.one-put-in-place",
+] as const;
+
+export type StepName = (typeof steps)[number] | (typeof recoverySteps)[number];
 export type Step = (name: StepName) => void;
 
 export const noStep: Step = () => undefined;

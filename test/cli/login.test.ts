@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 
 import { startDevIssuer } from "../../src/cli/dev/issuer.ts";
 import { systemClock, systemRandom } from "../../src/std/clock.ts";
+import { isJsonObject } from "../../src/std/json.ts";
 import { type Answers, fakeServer, stage } from "./stage.ts";
 
 const operator = { id: "op_1", name: "ana", issuer: "https://id.example", subject: "s", roles: ["AUDITOR"] };
