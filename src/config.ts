@@ -9,6 +9,7 @@ import { z } from "zod";
 import { custodies } from "./custody/index.ts";
 import { tokenAlgorithms } from "./identity/index.ts";
 import type { PolicyFile } from "./policy/index.ts";
+import { isAbsurdlyNested } from "./policy/yaml.ts";
 import { parseDuration } from "./std/duration.ts";
 import { Secret } from "./std/secret.ts";
 import { type SecretReference, secretReference } from "./std/secret-reference.ts";
@@ -121,6 +122,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 /** Reads and checks everything that can be checked without starting. Throws ConfigError. */
 export function readConfig(file: string, environment: Environment): Config {
   const text = readText(file);
+  if (isAbsurdlyNested(text)) throw new ConfigError([`${file}: is nested too deeply to be read`]);
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,

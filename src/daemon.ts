@@ -22,6 +22,7 @@ import { guardedFetch } from "./clients/fetch.ts";
 import { type Config, readPolicyFiles, readText, thisHost } from "./config.ts";
 import { custodies } from "./custody/index.ts";
 import { logKey } from "./custody/log-key.ts";
+import { refuseHalfReplaced } from "./db/replace.ts";
 import { openSqlite, type Sqlite } from "./db/sqlite.ts";
 import { identity } from "./identity/index.ts";
 import { clockwork } from "./jobs/clockwork.ts";
@@ -36,6 +37,7 @@ import { prometheus } from "./server/metrics.ts";
 import { type Clock, forwardClock, type Random } from "./std/clock.ts";
 import { parseDuration } from "./std/duration.ts";
 import { noStep, type Step } from "./std/steps.ts";
+import type { NoteSigner } from "./tlog/note.ts";
 import { parsePolicy } from "./tlog/policy.ts";
 import { formatVkey } from "./tlog/vkey.ts";
 import { tlogWitnesses } from "./witness/tlog-witness.ts";
@@ -65,12 +67,7 @@ export async function rebuildViews({
   clock,
   random,
 }: Pick<DaemonParts, "config" | "log" | "clock" | "random">): Promise<void> {
-  const signer = logKey({
-    file: join(config.stateDirectory, "log.key"),
-    origin: config.origin,
-    masterKey: config.masterKey,
-    random,
-  });
+  const signer = ownLogKey(config, random);
   await using db = await openSqlite({
     directory: config.stateDirectory,
     origin: config.origin,
@@ -88,12 +85,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { config, clock, random, step, log } = parts;
   await using undo = new AsyncDisposableStack();
   mkdirSync(config.stateDirectory, { recursive: true, mode: 0o750 });
-  const signer = logKey({
-    file: join(config.stateDirectory, "log.key"),
-    origin: config.origin,
-    masterKey: config.masterKey,
-    random,
-  });
+  const signer = ownLogKey(config, random);
   const vkey = formatVkey(signer.vkey);
   const db = undo.use(
     await openSqlite({
@@ -228,6 +220,12 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       await open.disposeAsync();
     },
   };
+}
+
+/** Where one log stands half in another's place, a key that is missing must not be made anew. */
+function ownLogKey({ stateDirectory, origin, masterKey }: Config, random: Random): NoteSigner {
+  refuseHalfReplaced(stateDirectory);
+  return logKey({ file: join(stateDirectory, "log.key"), origin, masterKey, random });
 }
 
 /** What the log says of itself, of what was remembered, and of the tables; all leaves once. */

@@ -3,23 +3,26 @@
 import { existsSync, readFileSync, writeSync } from "node:fs";
 import { parseArgs } from "node:util";
 import pino from "pino";
-import { ConfigError, configJsonSchema, readConfig, readPolicyFiles } from "./config.ts";
+import { type Config, ConfigError, configJsonSchema, readConfig, readPolicyFiles } from "./config.ts";
 import { rebuildViews, startDaemon } from "./daemon.ts";
 import { errorTable, Fault } from "./model/errors.ts";
 import { loadPolicy, PolicyError } from "./policy/index.ts";
+import { recover } from "./recover.ts";
 import { systemClock, systemRandom } from "./std/clock.ts";
-import { noStep, type Step, steps } from "./std/steps.ts";
+import { noStep, recoverySteps, type Step, steps } from "./std/steps.ts";
 
 const usage = `signetd: the signing broker's daemon
 
   signetd --config signet.yaml           run
   signetd --config signet.yaml --check   read configuration and policy, say what is wrong, exit
   signetd --config signet.yaml --rebuild drop the query tables and make them again from the leaves, exit
+  signetd --config signet.yaml recover [--accept-loss]
+                                         a new log in a damaged one's place; without the option, what that would cost
   signetd --config-schema                JSON Schema of the configuration, for editors
   signetd --version
 
 SIGHUP reads the policy directory again; SIGTERM and SIGINT finish what was accepted and stop.
-Exit codes: 0 stopped in good order, 2 usage or configuration, 9 not durable or busy, 13 the log is damaged, 1 anything else.
+Exit codes: 0 stopped in good order, 2 usage or configuration (recover: nothing was changed), 9 not durable or busy, 13 the log is damaged, 1 anything else.
 `;
 
 const version = (JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")) as { version: string })
@@ -34,24 +37,32 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 async function run(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({
+  const { values, positionals } = parseArgs({
     args: [...args],
+    allowPositionals: true,
     options: {
       config: { type: "string" },
       check: { type: "boolean" },
       rebuild: { type: "boolean" },
+      "accept-loss": { type: "boolean" },
       "config-schema": { type: "boolean" },
       dev: { type: "boolean" },
       version: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
   });
+  const [verb, ...more] = positionals;
+  if (more.length > 0 || (verb !== undefined && verb !== "recover") || (values["accept-loss"] && verb === undefined))
+    return misunderstood(
+      `there is no command "${[...positionals, ...(values["accept-loss"] ? ["--accept-loss"] : [])].join(" ")}"`,
+    );
   if (values.help) return say(usage);
   if (values.version) return say(`signetd ${version}\n`);
   if (values["config-schema"]) return say(`${JSON.stringify(configJsonSchema(), null, 2)}\n`);
   if (values.config === undefined) throw new ConfigError(["no configuration: signetd --config signet.yaml"]);
 
   const config = readConfig(values.config, process.env);
+  if (verb === "recover") return await recovered(config, values["accept-loss"] ?? false);
   const policy = loadPolicy(readPolicyFiles(config.policy));
   if (values.check)
     return say(
@@ -81,6 +92,20 @@ async function run(args: readonly string[]): Promise<number> {
   await daemon[Symbol.asyncDispose]();
   log.info("stopped");
   return 0;
+}
+
+/** Policy is not read: a new log can begin while it is broken. */
+async function recovered(config: Config, acceptLoss: boolean): Promise<number> {
+  const { done, text } = await recover({
+    config,
+    clock: systemClock,
+    random: systemRandom,
+    step: stepOf(process.env),
+    version,
+    acceptLoss,
+  });
+  process.stderr.write(`signetd recover: ${text}\n`);
+  return done ? 0 : 2;
 }
 
 function say(text: string): number {
@@ -117,8 +142,9 @@ function stepOf(environment: NodeJS.ProcessEnv): Step {
 
 function dyingAt(named: string): Step {
   const file = named.startsWith("@") ? named.slice(1) : undefined;
-  if (file === undefined && !steps.some((step) => step === named))
-    throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${steps.join(", ")}`]);
+  const all = [...steps, ...recoverySteps];
+  if (file === undefined && !all.some((step) => step === named))
+    throw new ConfigError([`SIGNET_DANGEROUSLY_DIE_AT: there is no step "${named}"; there are ${all.join(", ")}`]);
   process.stderr.write(`signetd dies at ${named}, as SIGNET_DANGEROUSLY_DIE_AT says\n`);
   let passed = 0;
   return (step) => {
@@ -142,12 +168,14 @@ function complain(error: unknown): number {
   }
   const wrongArguments =
     error instanceof TypeError && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
-  process.stderr.write(
-    wrongArguments
-      ? `signetd: ${error.message}\n\n${usage}`
-      : `signetd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
-  );
-  return wrongArguments ? 2 : 1;
+  if (wrongArguments) return misunderstood(error.message);
+  process.stderr.write(`signetd: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return 1;
+}
+
+function misunderstood(what: string): number {
+  process.stderr.write(`signetd: ${what}\n\n${usage}`);
+  return 2;
 }
 
 process.exitCode = await main(process.argv.slice(2));

@@ -95,7 +95,13 @@ async function runSuites(vitestArgs: readonly string[]): Promise<Tally> {
   const folder = mkdtempSync(join(tmpdir(), "signet-test-"));
   const output = join(folder, "report.json");
   try {
-    const status = await vitest("--reporter=default", "--reporter=./test/attack/reporter.ts", "--reporter=json", `--outputFile.json=${output}`, ...vitestArgs);
+    const status = await vitest(
+      "--reporter=default",
+      "--reporter=./test/attack/reporter.ts",
+      "--reporter=json",
+      `--outputFile.json=${output}`,
+      ...vitestArgs,
+    );
     return tallySuites(status, existsSync(output) ? readFileSync(output, "utf8") : undefined);
   } finally {
     rmSync(folder, { recursive: true, force: true });

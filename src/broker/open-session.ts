@@ -224,9 +224,7 @@ async function stolen(
     call.request,
     () => ({ type: "incident.token-replayed", ...fields, session: session.id }),
     {
-      marks: [
-        { kind: "token", id: sha256(`replayed\0${session.id}`), expiresAt: identity.expiresAt + tokenMemory },
-      ],
+      marks: [{ kind: "token", id: sha256(`replayed\0${session.id}`), expiresAt: identity.expiresAt + tokenMemory }],
     },
   );
   return refused;

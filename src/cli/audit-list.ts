@@ -69,6 +69,7 @@ const telling = [
   "refusal",
   "key.create.outcome",
   "key.state",
+  "key.adopt",
   "approval.decide",
   "operator.change",
   "policy.change",

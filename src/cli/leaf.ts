@@ -85,7 +85,7 @@ export function resultOf(entry: JsonObject): string {
     return `signed (v${said(isJsonObject(key) ? key["version"] : undefined)})`;
   if (typeof result === "string")
     return `${said(type)} ${result}${typeof code === "string" ? ` ${numberOf(code)}` : ""}`;
-  if (type === "key.state") return `${words(entry["from"])} → ${words(entry["to"])}`;
+  if (type === "key.state" || type === "key.adopt") return `${words(entry["from"])} → ${words(entry["to"])}`;
   return said(type);
 }
 

@@ -34,6 +34,7 @@ import { lockDirectory } from "./lock.ts";
 import { bytesOf } from "./nodes.ts";
 import { disagreement, itemsBlob, parseLeaf, project } from "./project.ts";
 import type { RecordStore } from "./records.ts";
+import { refuseHalfReplaced } from "./replace.ts";
 import { openTree, readText, writeWhole } from "./tree.ts";
 import { type Verdict, verifyTruth } from "./verify.ts";
 import { openViews, type ViewsHealth } from "./views.ts";
@@ -93,13 +94,14 @@ const maxPage = 1000;
 
 /**
  * Throws Fault LOG_NOT_DURABLE where the directory is another daemon's, cannot be written, or gives no durability;
- * LOG_DAMAGED where the database is of another log, of a newer version, or contradicts itself.
+ * LOG_DAMAGED where the database is of another log, of a newer version, contradicts itself, or was half replaced.
  */
 export async function openSqlite(parts: SqliteParts): Promise<Sqlite> {
   let lock: Disposable | undefined;
   try {
     await mkdir(parts.directory, { recursive: true, mode: 0o750 });
     lock = lockDirectory(parts.directory);
+    refuseHalfReplaced(parts.directory);
     return sqlite(parts, lock);
   } catch (error) {
     lock?.[Symbol.dispose]();

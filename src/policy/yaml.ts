@@ -38,7 +38,7 @@ export function readYaml(file: string, text: string): PlainYaml | readonly Probl
 }
 
 /** The parser takes seconds over what nobody writes: a hundred thousand open brackets, or as many dashes in a row. */
-function isAbsurdlyNested(text: string): boolean {
+export function isAbsurdlyNested(text: string): boolean {
   let depth = 0;
   for (const character of text) {
     if (character === "[" || character === "{") depth++;

@@ -2,7 +2,7 @@
 // numbers and strings as ECMAScript writes them. Leaves of the log are canonical, so equal facts are equal bytes.
 
 export type Json = string | number | boolean | null | readonly Json[] | { readonly [key: string]: Json | undefined };
-export type JsonObject = Readonly<Partial<{ [key: string]: Json }>>;
+export type JsonObject = Readonly<Partial<Record<string, Json>>>;
 
 /** Members that are `undefined` are left out. Throws TypeError for what JSON cannot say (NaN, lone surrogates). */
 export function canonicalJson(value: Json): string {

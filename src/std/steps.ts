@@ -15,7 +15,7 @@ export const steps = [
 ] as const;
 /** Of `signetd recover`. */
 export const recoverySteps = [
-  "recover.half-prepared",
+  "recover.before-prepared",
   "recover.prepared",
   "recover.one-moved-aside",
   "recover.moved-aside",

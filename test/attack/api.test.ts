@@ -4,9 +4,24 @@
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { documentOf } from "../../src/client/documents.ts";
-import { expectDone, type Job, statement } from "../support/house.ts";
 import { makeProof } from "../support/dpop.ts";
-import { askAs, codeOf, counted, expectAlive, expectUnspent, jobOf, json, keyOf, nonceOf, post, type Scene, scene, send, signBody } from "./scene.ts";
+import { expectDone, type Job, statement } from "../support/house.ts";
+import {
+  askAs,
+  codeOf,
+  counted,
+  expectAlive,
+  expectUnspent,
+  jobOf,
+  json,
+  keyOf,
+  nonceOf,
+  post,
+  type Scene,
+  scene,
+  send,
+  signBody,
+} from "./scene.ts";
 
 let home: Scene;
 let job: Job & { readonly repository: string };
@@ -38,8 +53,14 @@ describe("attack 1", () => {
   test.each([
     ["1,000 aliases", aliased(1000)],
     ["two aliases", aliased(2)],
-    ["a second mutation in a fragment", "mutation ($i: SignInput!) { sign(input: $i) { __typename } ...M } fragment M on Mutation { b: sign(input: $i) { __typename } }"],
-    ["another mutation beside it", "mutation ($i: SignInput!) { sign(input: $i) { __typename } closeSigningSession(input: {}) { __typename } }"],
+    [
+      "a second mutation in a fragment",
+      "mutation ($i: SignInput!) { sign(input: $i) { __typename } ...M } fragment M on Mutation { b: sign(input: $i) { __typename } }",
+    ],
+    [
+      "another mutation beside it",
+      "mutation ($i: SignInput!) { sign(input: $i) { __typename } closeSigningSession(input: {}) { __typename } }",
+    ],
   ])("%s of sign with a good session: nothing is signed", async (_, query) => {
     expect(codeOf(await askAs(home, job, query, { i: signInput() }))).toBe("TOO_LARGE");
     await expectUnspent(home, job);
@@ -50,7 +71,12 @@ describe("attack 1", () => {
 test("attack 2: an array of fifty operations is 400", async () => {
   const one = { query: documentOf("Sign"), variables: { input: signInput() } };
   const body = JSON.stringify(Array.from({ length: 50 }, () => one));
-  const proof = makeProof(keyOf(job), { url: `${home.url}/graphql`, body, nonce: await nonceOf(home), token: job.token });
+  const proof = makeProof(keyOf(job), {
+    url: `${home.url}/graphql`,
+    body,
+    nonce: await nonceOf(home),
+    token: job.token,
+  });
   const reply = await send(home, { headers: [...json, "Authorization", `DPoP ${job.token}`, "DPoP", proof], body });
   expect([reply.status, codeOf(reply)]).toEqual([400, "INPUT_INVALID"]);
   await expectUnspent(home, job);
@@ -73,12 +99,23 @@ describe("attack 3", () => {
 
 describe("attack 4", () => {
   const doubling = (n: number) =>
-    Array.from({ length: n }, (_, at) => `fragment F${String(at)} on Key { ...F${String(at + 1)} ...F${String(at + 1)} }`).join(" ");
+    Array.from(
+      { length: n },
+      (_, at) => `fragment F${String(at)} on Key { ...F${String(at + 1)} ...F${String(at + 1)} }`,
+    ).join(" ");
   test.each([
     ["a fragment that spreads itself", "{ keys { ...A } } fragment A on Key { name ...A }", "INPUT_INVALID"],
-    ["two that spread each other", "{ keys { ...A } } fragment A on Key { ...B } fragment B on Key { ...A }", "INPUT_INVALID"],
+    [
+      "two that spread each other",
+      "{ keys { ...A } } fragment A on Key { ...B } fragment B on Key { ...A }",
+      "INPUT_INVALID",
+    ],
     ["forty that double", `{ keys { ...F0 } } ${doubling(40)} fragment F40 on Key { name }`, "UNAUTHENTICATED"],
-    ["overlapping fields in overlapping fields", `{ ${Array.from({ length: 130 }, () => "keys { versions { number } }").join(" ")} }`, "UNAUTHENTICATED"],
+    [
+      "overlapping fields in overlapping fields",
+      `{ ${Array.from({ length: 130 }, () => "keys { versions { number } }").join(" ")} }`,
+      "UNAUTHENTICATED",
+    ],
   ])("%s", async (_, query, code) => {
     const began = performance.now();
     expect(codeOf(await post(home, query))).toBe(code);
@@ -88,7 +125,11 @@ describe("attack 4", () => {
 });
 
 test("attack 5: introspection is refused, and the schema file holds no secrets to begin with", async () => {
-  for (const query of ["{ __schema { types { name } } }", '{ __type(name: "Key") { fields { name } } }', "{ ...S } fragment S on Query { __schema { queryType { name } } }"]) {
+  for (const query of [
+    "{ __schema { types { name } } }",
+    '{ __type(name: "Key") { fields { name } } }',
+    "{ ...S } fragment S on Query { __schema { queryType { name } } }",
+  ]) {
     for (const reply of [await post(home, query), await askAs(home, job, query)]) {
       expect(codeOf(reply)).toBe("INPUT_INVALID");
       expect(reply.body).not.toContain('"types"');
@@ -98,7 +139,13 @@ test("attack 5: introspection is refused, and the schema file holds no secrets t
 });
 
 test("attack 6: a misspelt name gets no suggestion", async () => {
-  for (const query of ["{ vkeyy }", '{ key(nam: "release") { name } }', "query ($f: SessionFilte) { sessions(filter: $f) { nodes { id } } }", "{ pendingActions(state: PENDIN) { id } }", "mutation { sig { id } }"]) {
+  for (const query of [
+    "{ vkeyy }",
+    '{ key(nam: "release") { name } }',
+    "query ($f: SessionFilte) { sessions(filter: $f) { nodes { id } } }",
+    "{ pendingActions(state: PENDIN) { id } }",
+    "mutation { sig { id } }",
+  ]) {
     const reply = await post(home, query);
     expect(codeOf(reply)).toBe("INPUT_INVALID");
     expect(reply.body).not.toMatch(/did you mean|"vkey"|signatures/i);
@@ -124,7 +171,9 @@ describe("attack 7", () => {
 
   test("a cookie or a query parameter with the session's token is no credential", async () => {
     const headers = [...json, ...foreign, "Cookie", `authorization=DPoP ${job.token}; token=${job.token}`];
-    expect(codeOf(await send(home, { path: `/graphql?access_token=${job.token}`, headers, body: body() }))).toBe("UNAUTHENTICATED");
+    expect(codeOf(await send(home, { path: `/graphql?access_token=${job.token}`, headers, body: body() }))).toBe(
+      "UNAUTHENTICATED",
+    );
     await expectUnspent(home, job);
   });
 });
@@ -148,7 +197,12 @@ describe("attack 8", () => {
     ["__proto__ among the members", raw(`[{"__proto__":{"digest":"x"}}]`)],
   ])("%s", async (_, variables) => {
     const body = `{"query":${JSON.stringify(sign)},"variables":${variables}}`;
-    const proof = makeProof(keyOf(job), { url: `${home.url}/graphql`, body, nonce: await nonceOf(home), token: job.token });
+    const proof = makeProof(keyOf(job), {
+      url: `${home.url}/graphql`,
+      body,
+      nonce: await nonceOf(home),
+      token: job.token,
+    });
     const reply = await send(home, { headers: [...json, "Authorization", `DPoP ${job.token}`, "DPoP", proof], body });
     expect(["INPUT_INVALID", "ITEM_INVALID", "TOO_LARGE"]).toContain(codeOf(reply));
     await expectUnspent(home, job);
@@ -156,7 +210,9 @@ describe("attack 8", () => {
   test('"20" for Int, 1.5 for Int, a list for a duration', async () => {
     const open = "mutation ($i: OpenSigningSessionInput!) { openSigningSession(input: $i) { __typename } }";
     for (const wrong of [{ uses: "20" }, { uses: 1.5 }, { uses: 2 ** 40 }, { ttl: ["PT1M"] }, { ttl: "P1M" }]) {
-      expect(codeOf(await post(home, open, { i: { identityToken: "x", keys: ["attest"], ...wrong } }))).toBe("INPUT_INVALID");
+      expect(codeOf(await post(home, open, { i: { identityToken: "x", keys: ["attest"], ...wrong } }))).toBe(
+        "INPUT_INVALID",
+      );
     }
   });
 });
@@ -164,24 +220,45 @@ describe("attack 8", () => {
 describe("attack 9", () => {
   test("there is nothing to subscribe to, and no upgrade", async () => {
     expect(codeOf(await post(home, "subscription { entries { index } }"))).toBe("INPUT_INVALID");
-    const upgrade = ["Connection", "Upgrade", "Upgrade", "websocket", "Sec-WebSocket-Version", "13", "Sec-WebSocket-Key", "AAAAAAAAAAAAAAAAAAAAAA=="];
+    const upgrade = [
+      "Connection",
+      "Upgrade",
+      "Upgrade",
+      "websocket",
+      "Sec-WebSocket-Version",
+      "13",
+      "Sec-WebSocket-Key",
+      "AAAAAAAAAAAAAAAAAAAAAA==",
+    ];
     expect((await send(home, { method: "GET", headers: upgrade })).status).toBe(405);
   });
 });
 
 describe("attack 39", () => {
   test.each([
-    ["line breaks in a branch's name", { ref: "refs/tags/v1\r\n{\"type\":\"sign.outcome\"}" }],
+    ["line breaks in a branch's name", { ref: 'refs/tags/v1\r\n{"type":"sign.outcome"}' }],
     ["terminal escapes in an environment's name", { environment: "\u001b[2J\u001b[31mall is well" }],
     ["text that turns around", { actor: "alex\u202eneked" }],
   ])("%s: the token is refused whole", async (_, claims) => {
-    expect(await home.openJob({ claims: { repository_id: "499999", ...claims }, keys: ["attest"] })).toMatchObject({ refusal: "TOKEN_INVALID" });
+    expect(await home.openJob({ claims: { repository_id: "499999", ...claims }, keys: ["attest"] })).toMatchObject({
+      refusal: "TOKEN_INVALID",
+    });
   });
 
   test("markup and formulas in names stay text inside one JSON string of the leaf", async () => {
-    const names = ["</script><script>alert(1)</script>", "=cmd|' /C calc'!A0", '","type":"sign.outcome","x":"', "%0d%0aforged"];
+    const names = [
+      "</script><script>alert(1)</script>",
+      "=cmd|' /C calc'!A0",
+      '","type":"sign.outcome","x":"',
+      "%0d%0aforged",
+    ];
     const one = await jobOf(home, { keys: ["release"], uses: 10 });
-    const answer = expectDone(await one.sign(names.map((name) => ({ blob: { name, digest } })), { key: "release" }));
+    const answer = expectDone(
+      await one.sign(
+        names.map((name) => ({ blob: { name, digest } })),
+        { key: "release" },
+      ),
+    );
     const leaf = Buffer.from(answer.receipt.leaf, "base64").toString();
     expect(leaf).not.toMatch(/[\r\n\u001b]/);
     const entry = JSON.parse(leaf) as { type: string; items: { artifacts: { name: string }[] }[] };
@@ -215,9 +292,13 @@ describe("attack 39", () => {
     const items = Array.from({ length: 60 }, (_, at) => ({ blob: { name: long(at), digest } }));
     expectDone(await one.sign(items, { key: "release" }));
     const subject = Array.from({ length: 400 }, (_, at) => ({ name: long(at), digest }));
-    expectDone(await one.sign([{ statement: { subject, predicateType: "https://example.com/test/v1", predicate: {} } }]));
+    expectDone(
+      await one.sign([{ statement: { subject, predicateType: "https://example.com/test/v1", predicate: {} } }]),
+    );
     const keys = Array.from({ length: 16 }, (_, at) => `k${String(at)}${"x".repeat(60_000)}`);
-    expect(await home.openJob({ claims: { repository_id: one.repository, run_id: "1" }, keys })).toMatchObject({ refusal: "POLICY_DENIED" });
+    expect(await home.openJob({ claims: { repository_id: one.repository, run_id: "1" }, keys })).toMatchObject({
+      refusal: "POLICY_DENIED",
+    });
     const index = expectDone(await home.auditor.ask("AuditList", { filter: { principal: one.repository }, last: 50 }));
     const lengths = index.nodes.map(({ leaf }) => Buffer.from(leaf, "base64").length);
     expect(lengths.length).toBeGreaterThan(5);
@@ -228,9 +309,15 @@ describe("attack 39", () => {
 
 describe("attack 40", () => {
   test("prototypes in inputs change nothing and reach nobody", async () => {
-    for (const hostile of ['{"constructor":{"prototype":{"polluted":"CANARY-1"}}}', '{"__proto__":{"polluted":"CANARY-1"}}', '{"toString":"CANARY-1"}']) {
+    for (const hostile of [
+      '{"constructor":{"prototype":{"polluted":"CANARY-1"}}}',
+      '{"__proto__":{"polluted":"CANARY-1"}}',
+      '{"toString":"CANARY-1"}',
+    ]) {
       const variables = `{"input":{"identityToken":"x","keys":["attest"],"reason":"r","extra":${hostile}}}`;
-      const open = JSON.stringify("mutation ($input: OpenSigningSessionInput!) { openSigningSession(input: $input) { __typename } }");
+      const open = JSON.stringify(
+        "mutation ($input: OpenSigningSessionInput!) { openSigningSession(input: $input) { __typename } }",
+      );
       const reply = await send(home, { headers: json, body: `{"query":${open},"variables":${variables}}` });
       expect(codeOf(reply)).toBe("INPUT_INVALID");
       expect(await send(home, { headers: json, body: hostile })).toMatchObject({ status: 400 });
@@ -261,7 +348,8 @@ describe("attack 40", () => {
 
 test("attack 9: fifty connections that never finish a request are cut, and nobody waits for them", async () => {
   const deadline = Date.now() + 15_000;
-  while (slow.some((socket) => !socket.closed) && Date.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 100));
+  while (slow.some((socket) => !socket.closed) && Date.now() < deadline)
+    await new Promise((resolve) => setTimeout(resolve, 100));
   expect(slow.filter((socket) => !socket.closed)).toHaveLength(0);
   expectDone(await (await jobOf(home)).sign([statement()]));
   expect(signBody([statement()])).toContain("mutation Sign");

@@ -4,10 +4,10 @@
 import { createHmac, createPublicKey, type JsonWebKey } from "node:crypto";
 import { createServer } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { fetchThrough, guardedFetch } from "../../src/clients/fetch.ts";
 import { githubClaims, gitlabClaims, type TokenClaims } from "../../src/cli/dev/claims.ts";
 import { isRefused, RemoteFault } from "../../src/client/connect.ts";
 import { newProofKey } from "../../src/client/proof.ts";
+import { fetchThrough, guardedFetch } from "../../src/clients/fetch.ts";
 import { identityTokens } from "../../src/identity/tokens.ts";
 import { isRefusal } from "../../src/model/errors.ts";
 import { base64url } from "../../src/std/base64.ts";
@@ -15,7 +15,18 @@ import { utf8 } from "../../src/std/bytes.ts";
 import { systemClock } from "../../src/std/clock.ts";
 import { audience, expectDone, statement } from "../support/house.ts";
 import { type FaultyIssuer, startFaultyIssuer } from "../support/issuer.ts";
-import { counted, entriesOf, expectAlive, expectRefused, expectStranger, gitlabAudience, newRepository, type Scene, scene, tokenOf } from "./scene.ts";
+import {
+  counted,
+  entriesOf,
+  expectAlive,
+  expectRefused,
+  expectStranger,
+  gitlabAudience,
+  newRepository,
+  type Scene,
+  scene,
+  tokenOf,
+} from "./scene.ts";
 
 let home: Scene;
 /** An issuer of its own, which counts what it is asked. */
@@ -68,7 +79,8 @@ const parts = (token: string): readonly [string, string, string] => {
   return [header, payload, signature];
 };
 const encode = (value: unknown): string => base64url(utf8(JSON.stringify(value)));
-const open = (token: string, options: Parameters<Scene["openJob"]>[0] = {}) => home.openJob({ token, keys: ["attest"], ...options });
+const open = (token: string, options: Parameters<Scene["openJob"]>[0] = {}) =>
+  home.openJob({ token, keys: ["attest"], ...options });
 
 /** A job of its own repository with these claims, which must be refused by policy, on the record. */
 async function denied(claims: TokenClaims, keys = ["attest"]): Promise<void> {
@@ -96,15 +108,28 @@ describe("attack 10", () => {
     const pem = createPublicKey({ key: keys[0] ?? {}, format: "jwk" }).export({ type: "spki", format: "pem" });
     for (const secret of [pem, pem.toString().trim(), JSON.stringify(keys[0])]) {
       const input = `${encode({ alg: "HS256", typ: "JWT", kid })}.${payload}`;
-      await expectStranger(home, `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`, "TOKEN_INVALID");
+      await expectStranger(
+        home,
+        `${input}.${createHmac("sha256", secret).update(input).digest("base64url")}`,
+        "TOKEN_INVALID",
+      );
     }
   });
 
   test("the caller's own key, embedded or pointed at", async () => {
     const [, payload, signature] = parts(await tokenOf(home));
     const { jwk } = newProofKey();
-    for (const extra of [{ jwk }, { jku: `${counting.issuer}/.well-known/jwks` }, { x5u: "https://evil.example/" }, { crit: ["exp"] }]) {
-      await expectStranger(home, `${encode({ alg: "RS256", typ: "JWT", kid: "x", ...extra })}.${payload}.${signature}`, "TOKEN_INVALID");
+    for (const extra of [
+      { jwk },
+      { jku: `${counting.issuer}/.well-known/jwks` },
+      { x5u: "https://evil.example/" },
+      { crit: ["exp"] },
+    ]) {
+      await expectStranger(
+        home,
+        `${encode({ alg: "RS256", typ: "JWT", kid: "x", ...extra })}.${payload}.${signature}`,
+        "TOKEN_INVALID",
+      );
     }
   });
 
@@ -114,7 +139,9 @@ describe("attack 10", () => {
     const asked = counting.asked.length;
     const [, payload, signature] = parts(good);
     const storm = await Promise.all(
-      Array.from({ length: 60 }, (_, at) => open(`${encode({ alg: "RS256", typ: "JWT", kid: `made-up-${String(at)}` })}.${payload}.${signature}`)),
+      Array.from({ length: 60 }, (_, at) =>
+        open(`${encode({ alg: "RS256", typ: "JWT", kid: `made-up-${String(at)}` })}.${payload}.${signature}`),
+      ),
     );
     expect(storm.map((one) => isRefused(one) && one.refusal)).toEqual(storm.map(() => "TOKEN_INVALID"));
     expect(counting.asked.length - asked).toBeLessThanOrEqual(2);
@@ -140,11 +167,24 @@ test("attack 11: an issuer that is not ours to the letter", async () => {
     `${issuer}?`,
   ];
   for (const iss of alike) await expectStranger(home, await tokenOf(home, { iss }), "TOKEN_INVALID");
-  for (const iss of [[issuer], null, undefined, { issuer }]) await expectStranger(home, await tokenOf(home, { iss }), "TOKEN_INVALID");
+  for (const iss of [[issuer], null, undefined, { issuer }])
+    await expectStranger(home, await tokenOf(home, { iss }), "TOKEN_INVALID");
 });
 
 test("attack 12: two audiences, none, another, or one of another spelling", async () => {
-  for (const aud of [[audience, "other"], ["other", audience], [audience, audience], [], undefined, "other", "", `${audience} `, audience.toUpperCase(), [[audience]], { 0: audience }]) {
+  for (const aud of [
+    [audience, "other"],
+    ["other", audience],
+    [audience, audience],
+    [],
+    undefined,
+    "other",
+    "",
+    `${audience} `,
+    audience.toUpperCase(),
+    [[audience]],
+    { 0: audience },
+  ]) {
     await expectStranger(home, await tokenOf(home, { aud }), "TOKEN_INVALID");
   }
   expect(isRefused(await open(await tokenOf(home, { ...newRepository().claims, aud: [audience] })))).toBe(false);
@@ -181,7 +221,13 @@ test("attack 14: other padding bits in the signature are the same token", async 
   const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
   const last = alphabet.indexOf(token.at(-1) ?? "");
   const variants = [1, 2, 15].map((bits) => token.slice(0, -1) + (alphabet[last ^ bits] ?? ""));
-  for (const variant of [...variants, `${token}=`, `${token}==`, ` ${token}`, token.replaceAll("-", "+").replaceAll("_", "/")]) {
+  for (const variant of [
+    ...variants,
+    `${token}=`,
+    `${token}==`,
+    ` ${token}`,
+    token.replaceAll("-", "+").replaceAll("_", "/"),
+  ]) {
     const own = await open(variant, { key });
     if (!isRefused(own)) expect(own.session).toBe(first.session);
     expect(isRefused(await open(variant))).toBe(true);
@@ -213,14 +259,24 @@ describe("attack 15", () => {
 
 describe("attack 16", () => {
   test("a repository of the same name in another organisation", async () => {
-    const claims = { repository_owner_id: "6660", repository_id: "66601", repository: "acme/app", repository_owner: "acme" };
+    const claims = {
+      repository_owner_id: "6660",
+      repository_id: "66601",
+      repository: "acme/app",
+      repository_owner: "acme",
+    };
     await expectStranger(home, await tokenOf(home, claims), "POLICY_DENIED");
   });
   test("the name made anew after the repository was deleted", async () => {
     await denied({ repository: "acme/app" }, ["pinned"]);
   });
   test("a repository of another name with the right id in another owner's hands", async () => {
-    const claims = { repository_owner_id: "6661", repository: "evil/app", repository_owner: "evil", repository_id: "123456" };
+    const claims = {
+      repository_owner_id: "6661",
+      repository: "evil/app",
+      repository_owner: "evil",
+      repository_id: "123456",
+    };
     const refused = await home.openJob({ claims, keys: ["pinned"] });
     expect(refused).toMatchObject({ refusal: "POLICY_DENIED", entry: expect.any(Number) as number });
   });
@@ -232,7 +288,12 @@ describe("attack 16", () => {
 });
 
 test("attack 17: the old and the new form of sub are decided alike", async () => {
-  for (const sub of ["repo:acme/app:ref:refs/tags/v1.4.0", "repo:acme@9876/app@123456:ref:refs/tags/v1.4.0", "repo:acme/app:environment:production", "anything%3Aelse"]) {
+  for (const sub of [
+    "repo:acme/app:ref:refs/tags/v1.4.0",
+    "repo:acme@9876/app@123456:ref:refs/tags/v1.4.0",
+    "repo:acme/app:environment:production",
+    "anything%3Aelse",
+  ]) {
     const job = await home.openJob({ claims: { sub }, keys: ["pinned"] });
     expect(isRefused(job)).toBe(false);
     await denied({ sub }, ["pinned"]);
@@ -245,7 +306,10 @@ describe("attack 18", () => {
     ["pull_request", { event_name: "pull_request", ref: "refs/pull/7/merge", ref_type: "branch" }],
     ["workflow_run", { event_name: "workflow_run" }],
     ["issue_comment", { event_name: "issue_comment" }],
-    ["workflow_dispatch of a branch", { event_name: "workflow_dispatch", ref: "refs/heads/feature", ref_type: "branch" }],
+    [
+      "workflow_dispatch of a branch",
+      { event_name: "workflow_dispatch", ref: "refs/heads/feature", ref_type: "branch" },
+    ],
     ["a push to a branch that is named like a tag", { ref: "refs/heads/v1.4.0", ref_type: "branch" }],
   ])("%s is not listed in any grant", async (_, claims) => {
     await denied(claims);
@@ -253,14 +317,29 @@ describe("attack 18", () => {
   test("a self-hosted runner, an unprotected ref, or one that says nothing, where a grant needs more", async () => {
     const good = { environment: "production", ref_protected: "true", runner_environment: "github-hosted" };
     expect(isRefused(await home.openJob({ claims: { ...newRepository(good).claims }, keys: ["guarded"] }))).toBe(false);
-    for (const bad of [{ runner_environment: "self-hosted" }, { runner_environment: undefined }, { ref_protected: "false" }, { ref_protected: undefined }]) {
+    for (const bad of [
+      { runner_environment: "self-hosted" },
+      { runner_environment: undefined },
+      { ref_protected: "false" },
+      { ref_protected: undefined },
+    ]) {
       await denied({ ...good, ...bad }, ["guarded"]);
     }
   });
   test("a merge request of a fork on GitLab, whose project ids name the fork", async () => {
-    const config = { issuer: counting.issuer, provider: "gitlab" as const, audience: gitlabAudience, dangerouslyAllowHttp: true };
+    const config = {
+      issuer: counting.issuer,
+      provider: "gitlab" as const,
+      audience: gitlabAudience,
+      dangerouslyAllowHttp: true,
+    };
     const tokens = identityTokens({ issuers: [config], clock: systemClock, fetch: guardedFetch });
-    const fork = { pipeline_source: "merge_request_event", ref: "v1.4.0", ref_type: "tag", ref_path: "refs/merge-requests/7/head" };
+    const fork = {
+      pipeline_source: "merge_request_event",
+      ref: "v1.4.0",
+      ref_type: "tag",
+      ref_path: "refs/merge-requests/7/head",
+    };
     for (const claims of [fork, { ...fork, ref_path: undefined }]) {
       const read = await tokens.verify(await counting.mint(gitlabClaims({ aud: gitlabAudience, ...claims })));
       if (isRefusal(read) || read.kind === "person") throw new Error("not read as a job");
@@ -291,7 +370,10 @@ describe("attack 20", () => {
   test("names that a grant compares, in another case or with letters that look alike", async () => {
     for (const project of ["Acme/app", "acme/App", "acme/app.", "acme/a_pp"]) {
       const claims = { repository: project, repository_owner: project.split("/")[0] };
-      expect(await home.openJob({ claims, keys: ["pinned"] })).toMatchObject({ refusal: "POLICY_DENIED", entry: expect.any(Number) as number });
+      expect(await home.openJob({ claims, keys: ["pinned"] })).toMatchObject({
+        refusal: "POLICY_DENIED",
+        entry: expect.any(Number) as number,
+      });
     }
   });
   test.each([
@@ -312,16 +394,40 @@ describe("attack 20", () => {
   });
   test("names outside the alphabet are refused where operators write them", async () => {
     for (const name of ["Release", "re\u212Aease", "release\u200b", "release/..", "", "r".repeat(64), "release\n"]) {
-      expect(await home.auditor.ask("CreateKey", { input: { name, purpose: "BLOB", algorithm: "EC_P256", custody: "software" } })).toMatchObject({ refusal: "INPUT_INVALID" });
+      expect(
+        await home.auditor.ask("CreateKey", {
+          input: { name, purpose: "BLOB", algorithm: "EC_P256", custody: "software" },
+        }),
+      ).toMatchObject({ refusal: "INPUT_INVALID" });
     }
     for (const name of ["Al\u202eex", "Alex\u200b", "\u001b[31mAlex", "", " Alex"]) {
-      expect(await home.auditor.ask("AddOperator", { input: { name, issuer: "key", subject: "x".repeat(43), roles: ["AUDITOR"] } })).toMatchObject({ refusal: "INPUT_INVALID" });
+      expect(
+        await home.auditor.ask("AddOperator", {
+          input: { name, issuer: "key", subject: "x".repeat(43), roles: ["AUDITOR"] },
+        }),
+      ).toMatchObject({ refusal: "INPUT_INVALID" });
     }
   });
 });
 
 test("attack 21: a ref that Git would not take is no ref", async () => {
-  for (const ref of ["refs/tags/v1\nrefs/heads/x", "refs/tags/v1/../../heads/x", "refs/tags/v1/..", "refs/tags/", "refs/tags//v1", "refs/tags/v1.lock", "refs/tags/v@{1}", "refs/tags/v*", "refs/tags/v1 ", "refs/tags/v1\0", "refs/tags/v1~1", "v1.4.0", "refs/tags/v1\\x", "refs/tags/.v1", "refs/tags/v1."]) {
+  for (const ref of [
+    "refs/tags/v1\nrefs/heads/x",
+    "refs/tags/v1/../../heads/x",
+    "refs/tags/v1/..",
+    "refs/tags/",
+    "refs/tags//v1",
+    "refs/tags/v1.lock",
+    "refs/tags/v@{1}",
+    "refs/tags/v*",
+    "refs/tags/v1 ",
+    "refs/tags/v1\0",
+    "refs/tags/v1~1",
+    "v1.4.0",
+    "refs/tags/v1\\x",
+    "refs/tags/.v1",
+    "refs/tags/v1.",
+  ]) {
     await unreadable({ ref });
   }
   await unreadable({ ref: "refs/heads/v1", ref_type: "tag" });
@@ -345,18 +451,39 @@ describe("attack 36", () => {
   test("a redirect, another origin for the keys, a name that leads inside: not followed", async () => {
     counting.trouble = "redirect";
     const elsewhere = { url: `${counting.issuer}/.well-known/jwks` };
-    await expect(guardedFetch(elsewhere, { origin: counting.issuer, dangerouslyAllowHttp: true })).rejects.toMatchObject({ reason: "redirect" });
+    await expect(
+      guardedFetch(elsewhere, { origin: counting.issuer, dangerouslyAllowHttp: true }),
+    ).rejects.toMatchObject({ reason: "redirect" });
     counting.trouble = "none";
     for (const address of ["169.254.169.254", "10.0.0.1", "127.0.0.1", "0.0.0.0", "192.0.0.192", "100.100.100.200"]) {
       const rebinding = fetchThrough(() => Promise.resolve([{ address, family: 4 }]));
-      await expect(rebinding({ url: "https://issuer.example/jwks" }, { origin: "https://issuer.example" })).rejects.toMatchObject({ reason: "address" });
+      await expect(
+        rebinding({ url: "https://issuer.example/jwks" }, { origin: "https://issuer.example" }),
+      ).rejects.toMatchObject({ reason: "address" });
     }
-    for (const address of ["::1", "::ffff:169.254.169.254", "::ffff:127.0.0.1", "fe80::1", "fd00:ec2::254", "64:ff9b::a9fe:a9fe"]) {
+    for (const address of [
+      "::1",
+      "::ffff:169.254.169.254",
+      "::ffff:127.0.0.1",
+      "fe80::1",
+      "fd00:ec2::254",
+      "64:ff9b::a9fe:a9fe",
+    ]) {
       const rebinding = fetchThrough(() => Promise.resolve([{ address, family: 6 }]));
-      await expect(rebinding({ url: "https://issuer.example/jwks" }, { origin: "https://issuer.example" })).rejects.toMatchObject({ reason: "address" });
+      await expect(
+        rebinding({ url: "https://issuer.example/jwks" }, { origin: "https://issuer.example" }),
+      ).rejects.toMatchObject({ reason: "address" });
     }
-    for (const url of ["https://issuer.example@10.0.0.1/", "https://issuer.example.evil.example/", "https://issuer.example:444/", "http://issuer.example/", "file:///etc/passwd"]) {
-      await expect(guardedFetch({ url }, { origin: "https://issuer.example" })).rejects.toMatchObject({ reason: "origin" });
+    for (const url of [
+      "https://issuer.example@10.0.0.1/",
+      "https://issuer.example.evil.example/",
+      "https://issuer.example:444/",
+      "http://issuer.example/",
+      "file:///etc/passwd",
+    ]) {
+      await expect(guardedFetch({ url }, { origin: "https://issuer.example" })).rejects.toMatchObject({
+        reason: "origin",
+      });
     }
   });
 });

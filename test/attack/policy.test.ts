@@ -54,12 +54,19 @@ describe("attack 22", () => {
     expect(problems(withRef('"refs/tags/v*"'))).toEqual([]);
   });
   test("a grant that names nobody by an immutable id", () => {
-    expect(problems(withRef('"refs/tags/v*"').replace('projectId: "1"', "project: acme/app"))[0]).toContain("names no immutable id");
-    expect(problems(withRef('"refs/tags/v*"').replace('projectId: "1"', 'projectId: "*"'))[0]).toContain("compared exactly");
+    expect(problems(withRef('"refs/tags/v*"').replace('projectId: "1"', "project: acme/app"))[0]).toContain(
+      "names no immutable id",
+    );
+    expect(problems(withRef('"refs/tags/v*"').replace('projectId: "1"', 'projectId: "*"'))[0]).toContain(
+      "compared exactly",
+    );
   });
 });
 
-const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${"bcdefghi".split("").map((name, at) => `${name}: &${name} [${Array.from({ length: 9 }, () => `*${"abcdefgh"[at] ?? ""}`).join(",")}]\n`).join("")}`;
+const bomb = `a: &a [x,x,x,x,x,x,x,x,x]\n${"bcdefghi"
+  .split("")
+  .map((name, at) => `${name}: &${name} [${Array.from({ length: 9 }, () => `*${"abcdefgh"[at] ?? ""}`).join(",")}]\n`)
+  .join("")}`;
 const hostile: readonly (readonly [string, string])[] = [
   ["an alias bomb", `${bomb}grants: *i\n`],
   ["one alias", `${withRef('"refs/tags/v*"').replace("keys: [release]", "keys: &k [release]")}x: *k\n`],
@@ -115,7 +122,8 @@ describe("attack 35", () => {
   test("a running daemon that is given a bomb keeps the set in force, says so, and takes the mended file", async () => {
     const grants = join(home.directory, "policy/grants.yaml");
     const inForce = expectDone(await home.auditor.ask("Policy", {})).hash;
-    const trouble = async () => expectDone(await home.auditor.ask("Health", {})).checks.find(({ name }) => name === "policy files");
+    const trouble = async () =>
+      expectDone(await home.auditor.ask("Health", {})).checks.find(({ name }) => name === "policy files");
     writeFileSync(grants, `${bomb}grants: *i\n`);
     home.child().kill("SIGHUP");
     await expect.poll(trouble, { timeout: 10_000 }).toMatchObject({ status: "warn" });
@@ -123,7 +131,9 @@ describe("attack 35", () => {
     expectDone(await (await jobOf(home)).sign([statement()]));
     writeFileSync(grants, `${wildPolicy(home.issuer.issuer)}# mended\n`);
     home.child().kill("SIGHUP");
-    await expect.poll(async () => expectDone(await home.auditor.ask("Policy", {})).hash, { timeout: 10_000 }).not.toBe(inForce);
+    await expect
+      .poll(async () => expectDone(await home.auditor.ask("Policy", {})).hash, { timeout: 10_000 })
+      .not.toBe(inForce);
     expect(await trouble()).toBeUndefined();
     await expectAlive(home);
   }, 40_000);

@@ -9,7 +9,25 @@ import { base64url } from "../../src/std/base64.ts";
 import { sha256, sha256Hex } from "../../src/std/digest.ts";
 import { makeProof, newProofKey } from "../support/dpop.ts";
 import { blob, expectDone, statement } from "../support/house.ts";
-import { codeOf, entriesOf, expectAlive, expectRecorded, expectUnspent, jobOf, json, keyOf, nonceOf, proved, type Reply, type Scene, scene, send, sessionOf, signBody, tokenOf } from "./scene.ts";
+import {
+  codeOf,
+  entriesOf,
+  expectAlive,
+  expectRecorded,
+  expectUnspent,
+  jobOf,
+  json,
+  keyOf,
+  nonceOf,
+  proved,
+  type Reply,
+  type Scene,
+  scene,
+  send,
+  sessionOf,
+  signBody,
+  tokenOf,
+} from "./scene.ts";
 
 let home: Scene;
 beforeAll(async () => {
@@ -30,26 +48,47 @@ const signWith = async (headers: (body: string) => Promise<readonly string[]>): 
   const body = signBody([statement()]);
   return send(home, { headers: await headers(body), body });
 };
-const withProof = (job: Held, proof: string): readonly string[] => [...json, "Authorization", `DPoP ${job.token}`, "DPoP", proof];
+const withProof = (job: Held, proof: string): readonly string[] => [
+  ...json,
+  "Authorization",
+  `DPoP ${job.token}`,
+  "DPoP",
+  proof,
+];
 
 describe("attack 23", () => {
   const url = () => `${home.url}/graphql`;
   const other = newProofKey();
   const symmetric = { kty: "oct", k: base64url(sha256("secret")) };
 
-  const bent: readonly (readonly [string, (job: Held, body: string, nonce: string) => Promise<readonly string[]> | readonly string[]])[] = [
+  const bent: readonly (readonly [
+    string,
+    (job: Held, body: string, nonce: string) => Promise<readonly string[]> | readonly string[],
+  ])[] = [
     ["no proof", (job) => [...json, "Authorization", `DPoP ${job.token}`]],
-    ["two proofs", async (job, body) => {
-      const headers = await proved(home, job, body);
-      return [...headers, "dpop", headers.at(-1) ?? ""];
-    }],
-    ["two proofs in one header", async (job, body) => {
-      const headers = await proved(home, job, body);
-      return [...headers.slice(0, -1), `${headers.at(-1) ?? ""}, ${headers.at(-1) ?? ""}`];
-    }],
+    [
+      "two proofs",
+      async (job, body) => {
+        const headers = await proved(home, job, body);
+        return [...headers, "dpop", headers.at(-1) ?? ""];
+      },
+    ],
+    [
+      "two proofs in one header",
+      async (job, body) => {
+        const headers = await proved(home, job, body);
+        return [...headers.slice(0, -1), `${headers.at(-1) ?? ""}, ${headers.at(-1) ?? ""}`];
+      },
+    ],
     ["as a bearer token", (job) => [...json, "Authorization", `Bearer ${job.token}`]],
-    ["a bearer token with a good proof", async (job, body) => (await proved(home, job, body)).with(3, `Bearer ${job.token}`)],
-    ["a private key in the header", (job, body) => proved(home, job, body, { header: { jwk: keyOf(job).privateKey.export({ format: "jwk" }) } })],
+    [
+      "a bearer token with a good proof",
+      async (job, body) => (await proved(home, job, body)).with(3, `Bearer ${job.token}`),
+    ],
+    [
+      "a private key in the header",
+      (job, body) => proved(home, job, body, { header: { jwk: keyOf(job).privateKey.export({ format: "jwk" }) } }),
+    ],
     ["a symmetric key", (job, body) => proved(home, job, body, { header: { alg: "HS256", jwk: symmetric } })],
     ["alg none", (job, body) => proved(home, job, body, { header: { alg: "none" } })],
     ["another typ", (job, body) => proved(home, job, body, { header: { typ: "JWT" } })],
@@ -62,15 +101,21 @@ describe("attack 23", () => {
     ["no jti", (job, body) => proved(home, job, body, { claims: { jti: undefined } })],
     ["another token's hash", (job, body) => proved(home, job, body, { token: "sgs_other" })],
     ["no token's hash", (job, body) => proved(home, job, body, { claims: { ath: undefined } })],
-    ["another key", (job, body, nonce) => withProof(job, makeProof(other, { url: url(), body, nonce, token: job.token }))],
+    [
+      "another key",
+      (job, body, nonce) => withProof(job, makeProof(other, { url: url(), body, nonce, token: job.token })),
+    ],
     ["the right key shown, another signs", (job, body) => proved(home, job, body, { signedBy: other })],
     ["another body's hash", (job) => proved(home, job, signBody([statement("evil.tgz")]))],
     ["no body's hash", (job, body) => proved(home, job, body, { claims: { bsh: undefined } })],
-    ["an altered signature", async (job, body) => {
-      const headers = await proved(home, job, body);
-      const proof = headers.at(-1) ?? "";
-      return headers.with(-1, `${proof.slice(0, -8)}AAAAAAA${proof.at(-1) === "A" ? "Q" : "A"}`);
-    }],
+    [
+      "an altered signature",
+      async (job, body) => {
+        const headers = await proved(home, job, body);
+        const proof = headers.at(-1) ?? "";
+        return headers.with(-1, `${proof.slice(0, -8)}AAAAAAA${proof.at(-1) === "A" ? "Q" : "A"}`);
+      },
+    ],
   ];
 
   test.each(bent)("%s: 401, in the log, nothing spent", async (_, headers) => {
@@ -140,7 +185,13 @@ describe("attack 24", () => {
   test("tokens that were never given out", async () => {
     const job = await jobOf(home);
     const bits = base64url(sha256(crypto.randomUUID()));
-    for (const token of [`sgs_${bits}AAAAAA`, `${job.token}A`, job.token.slice(0, -1), job.token.replace("sgs_", "sgo_"), job.session]) {
+    for (const token of [
+      `sgs_${bits}AAAAAA`,
+      `${job.token}A`,
+      job.token.slice(0, -1),
+      job.token.replace("sgs_", "sgo_"),
+      job.session,
+    ]) {
       const reply = await signWith((body) => proved(home, { key: job.key, token }, body));
       expect([reply.status, codeOf(reply)]).toEqual([401, "UNAUTHENTICATED"]);
     }
@@ -168,13 +219,19 @@ describe("attack 24", () => {
     if (isRefused(holder)) throw new Error("no session");
     const short = { repository_id: "480002" };
     const opened = expectDone(
-      await holder.client.withToken(undefined).ask("OpenSession", { input: { identityToken: await tokenOf(home, short), keys: ["attest"], uses: 5, ttl: "PT1S" } }),
+      await holder.client
+        .withToken(undefined)
+        .ask("OpenSession", {
+          input: { identityToken: await tokenOf(home, short), keys: ["attest"], uses: 5, ttl: "PT1S" },
+        }),
     );
     await new Promise((resolve) => setTimeout(resolve, 1100));
     const client = holder.client.withToken(opened.token);
-    expect(await client.ask("Sign", { input: { idempotencyKey: "1", key: "attest", items: [statement()] } })).toMatchObject({ refusal: "SESSION_ENDED" });
+    expect(
+      await client.ask("Sign", { input: { idempotencyKey: "1", key: "attest", items: [statement()] } }),
+    ).toMatchObject({ refusal: "SESSION_ENDED" });
     await expectRecorded(home, "480002", "SESSION_ENDED");
-    expect((await sessionOf(home, opened.session.name, "480002"))).toMatchObject({ usesLeft: 5, state: "EXPIRED" });
+    expect(await sessionOf(home, opened.session.name, "480002")).toMatchObject({ usesLeft: 5, state: "EXPIRED" });
   });
 });
 
@@ -185,7 +242,8 @@ test("attack 25: fifty requests for the last use: one signature", async () => {
   expect(answers.filter((one) => !isRefused(one))).toHaveLength(1);
   expect(answers.filter(isRefused).every((one) => one.refusal === "SESSION_SPENT")).toBe(true);
   const entries = await expectUnspent(home, job, 0);
-  for (const type of ["sign.intent", "sign.outcome"]) expect(entries.filter((one) => one["type"] === type)).toHaveLength(1);
+  for (const type of ["sign.intent", "sign.outcome"])
+    expect(entries.filter((one) => one["type"] === type)).toHaveLength(1);
   await expectAlive(home);
 });
 
@@ -210,7 +268,9 @@ describe("attack 26", () => {
     ["bare hex", hex(32), "INPUT_INVALID"],
   ])("%s: refused before the key is looked at", async (_, digest, code) => {
     const job = await jobOf(home, { keys: ["release"] });
-    expect(await job.sign([{ blob: { name: "app.tgz", digest } }], { key: "release" })).toMatchObject({ refusal: code });
+    expect(await job.sign([{ blob: { name: "app.tgz", digest } }], { key: "release" })).toMatchObject({
+      refusal: code,
+    });
     await expectUnspent(home, job);
   });
   test.each([
@@ -218,14 +278,19 @@ describe("attack 26", () => {
     ["SHA-256 for a P-384 key", "wide", `sha256:${hex(32)}`],
   ])("%s: unfit, in the log", async (_, key, digest) => {
     const job = await jobOf(home, { keys: [key] });
-    expect(await job.sign([{ blob: { name: "app.tgz", digest } }], { key })).toMatchObject({ refusal: "ALGORITHM_UNFIT" });
+    expect(await job.sign([{ blob: { name: "app.tgz", digest } }], { key })).toMatchObject({
+      refusal: "ALGORITHM_UNFIT",
+    });
     await expectUnspent(home, job);
     await expectRecorded(home, job.repository, "ALGORITHM_UNFIT");
   });
   test("an Ed25519 key, which signs messages, for digests: refused when it is made", async () => {
     for (const purpose of ["BLOB", "RAW_DIGEST"] as const) {
       const input = { name: "edwards", purpose, algorithm: "ED25519" as const, custody: "software" };
-      expect(await home.auditor.ask("CreateKey", { input })).toMatchObject({ refusal: "ALGORITHM_UNFIT", entry: expect.any(Number) as number });
+      expect(await home.auditor.ask("CreateKey", { input })).toMatchObject({
+        refusal: "ALGORITHM_UNFIT",
+        entry: expect.any(Number) as number,
+      });
     }
   });
   test("a digest is signed as it is: never a hash of a hash, never as a message", async () => {
@@ -238,8 +303,19 @@ describe("attack 26", () => {
   });
   test("provenance about another repository than the job's own", async () => {
     const job = await jobOf(home);
-    const predicate = { buildDefinition: { buildType: "https://example.com/build/v1", externalParameters: { workflow: { repository: "https://github.com/evil/app" } } } };
-    const item = { statement: { subject: [{ name: "a", digest: `sha256:${sha256Hex("a")}` }], predicateType: "https://slsa.dev/provenance/v1", predicate } };
+    const predicate = {
+      buildDefinition: {
+        buildType: "https://example.com/build/v1",
+        externalParameters: { workflow: { repository: "https://github.com/evil/app" } },
+      },
+    };
+    const item = {
+      statement: {
+        subject: [{ name: "a", digest: `sha256:${sha256Hex("a")}` }],
+        predicateType: "https://slsa.dev/provenance/v1",
+        predicate,
+      },
+    };
     expect(await job.sign([item])).toMatchObject({ refusal: "ITEM_INVALID" });
     await expectUnspent(home, job);
     await expectRecorded(home, job.repository, "ITEM_INVALID");
@@ -253,9 +329,24 @@ describe("attack 27", () => {
     ["a version in the name", "attest/1", "KEY_NOT_IN_SESSION", statement()],
     ["a key's URI", "software:attest/1", "KEY_NOT_IN_SESSION", statement()],
     ["a blob with an attestation key", "attest", "PURPOSE_UNFIT", blob()],
-    ["a bare digest with an attestation key", "attest", "PURPOSE_UNFIT", { digest: { digest: `sha256:${sha256Hex("x")}` } }],
-    ["an image with an attestation key", "attest", "PURPOSE_UNFIT", { image: { repository: "registry.example/a", digest: `sha256:${sha256Hex("x")}` } }],
-    ["a JWS whose payload names an algorithm", "attest", "PURPOSE_UNFIT", { jws: { type: "at+jwt", payload: { alg: "RS256" } } }],
+    [
+      "a bare digest with an attestation key",
+      "attest",
+      "PURPOSE_UNFIT",
+      { digest: { digest: `sha256:${sha256Hex("x")}` } },
+    ],
+    [
+      "an image with an attestation key",
+      "attest",
+      "PURPOSE_UNFIT",
+      { image: { repository: "registry.example/a", digest: `sha256:${sha256Hex("x")}` } },
+    ],
+    [
+      "a JWS whose payload names an algorithm",
+      "attest",
+      "PURPOSE_UNFIT",
+      { jws: { type: "at+jwt", payload: { alg: "RS256" } } },
+    ],
   ] as const)("%s", async (_, key, code, item) => {
     const job = await jobOf(home);
     expect(await job.sign([item], { key })).toMatchObject({ refusal: code });

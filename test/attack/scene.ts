@@ -11,7 +11,15 @@ import { documentOf } from "../../src/client/documents.ts";
 import type { Code } from "../../src/model/errors.ts";
 import type { KeyAlgorithm, Purpose } from "../../src/model/key.ts";
 import { makeProof, type ProofWanted, type ProofKey as WrongProofKey } from "../support/dpop.ts";
-import { allEntries, audience, bareHouse, expectDone, type House, type HouseOptions, type Job } from "../support/house.ts";
+import {
+  allEntries,
+  audience,
+  bareHouse,
+  expectDone,
+  type House,
+  type HouseOptions,
+  type Job,
+} from "../support/house.ts";
 
 export interface Scene extends House {
   /** The first operator, logged in once. */
@@ -57,9 +65,13 @@ const usualKeys = [
 export async function scene({ issuers = [], make = usualKeys, ...options }: SceneOptions = {}): Promise<Scene> {
   const home = await bareHouse(options);
   try {
-    if (options.policy === undefined) writeFileSync(`${home.directory}/policy/grants.yaml`, wildPolicy(home.issuer.issuer));
+    if (options.policy === undefined)
+      writeFileSync(`${home.directory}/policy/grants.yaml`, wildPolicy(home.issuer.issuer));
     const config = readFileSync(home.config, "utf8");
-    writeFileSync(home.config, config.replace(/^issuers:\n/m, `issuers:\n${issuers.map((one) => `  - ${one}\n`).join("")}`));
+    writeFileSync(
+      home.config,
+      config.replace(/^issuers:\n/m, `issuers:\n${issuers.map((one) => `  - ${one}\n`).join("")}`),
+    );
     await home.start();
     const auditor = await home.operator();
     for (const [name, purpose, algorithm = "EC_P256"] of make) {
@@ -83,7 +95,11 @@ export function newRepository(claims: TokenClaims = {}): { readonly id: string; 
 /** A job of a repository of its own. */
 export async function jobOf(
   home: Scene,
-  { keys = ["attest"], uses = 5, claims = {} }: { readonly keys?: readonly string[]; readonly uses?: number; readonly claims?: TokenClaims } = {},
+  {
+    keys = ["attest"],
+    uses = 5,
+    claims = {},
+  }: { readonly keys?: readonly string[]; readonly uses?: number; readonly claims?: TokenClaims } = {},
 ): Promise<Job & { readonly repository: string }> {
   const { id, claims: own } = newRepository(claims);
   return { ...(await home.job({ claims: own, keys, uses })), repository: id };
@@ -108,7 +124,10 @@ export interface Sent {
 }
 
 /** Sends exactly what it is told; rejects where the connection is cut without an answer. */
-export function send(home: Pick<House, "port">, { method = "POST", path = "/graphql", headers = [], body = "" }: Sent): Promise<Reply> {
+export function send(
+  home: Pick<House, "port">,
+  { method = "POST", path = "/graphql", headers = [], body = "" }: Sent,
+): Promise<Reply> {
   const { promise, resolve, reject } = Promise.withResolvers<Reply>();
   const all = ["Host", `127.0.0.1:${String(home.port)}`, "Content-Length", String(Buffer.byteLength(body)), ...headers];
   const options: RequestOptions = { host: "127.0.0.1", port: home.port, method, path, headers: all, agent: false };
@@ -128,8 +147,12 @@ export function send(home: Pick<House, "port">, { method = "POST", path = "/grap
 export const json = ["Content-Type", "application/json"] as const;
 
 /** An operation over POST, with whatever else stands in the headers. */
-export const post = (home: Pick<House, "port">, query: string, variables?: unknown, headers: readonly string[] = []): Promise<Reply> =>
-  send(home, { headers: [...json, ...headers], body: JSON.stringify({ query, variables }) });
+export const post = (
+  home: Pick<House, "port">,
+  query: string,
+  variables?: unknown,
+  headers: readonly string[] = [],
+): Promise<Reply> => send(home, { headers: [...json, ...headers], body: JSON.stringify({ query, variables }) });
 
 export async function nonceOf(home: Pick<House, "port">): Promise<string> {
   const { headers } = await send(home, { method: "GET", path: "/livez" });
@@ -137,7 +160,12 @@ export async function nonceOf(home: Pick<House, "port">): Promise<string> {
 }
 
 /** The job's key in the form that makes wrong proofs. */
-export const keyOf = ({ key }: Pick<Job, "key">): WrongProofKey => ({ alg: "ES256", privateKey: key.privateKey, jwk: { ...key.jwk }, jkt: key.thumbprint });
+export const keyOf = ({ key }: Pick<Job, "key">): WrongProofKey => ({
+  alg: "ES256",
+  privateKey: key.privateKey,
+  jwk: { ...key.jwk },
+  jkt: key.thumbprint,
+});
 
 /** Headers that a client of ours would send with this body, and what should be wrong about them. */
 export async function proved(
@@ -151,13 +179,26 @@ export async function proved(
 }
 
 /** Any document with the job's own credentials, rightly proved. */
-export async function askAs(home: House, job: Pick<Job, "key" | "token">, query: string, variables?: unknown): Promise<Reply> {
+export async function askAs(
+  home: House,
+  job: Pick<Job, "key" | "token">,
+  query: string,
+  variables?: unknown,
+): Promise<Reply> {
   const body = JSON.stringify({ query, variables });
   return send(home, { headers: await proved(home, job, body), body });
 }
 
-export const signBody = (items: readonly SignItemInput[], key = "attest", idempotencyKey: string = crypto.randomUUID()): string =>
-  JSON.stringify({ query: documentOf("Sign"), operationName: "Sign", variables: { input: { idempotencyKey, key, items } } });
+export const signBody = (
+  items: readonly SignItemInput[],
+  key = "attest",
+  idempotencyKey: string = crypto.randomUUID(),
+): string =>
+  JSON.stringify({
+    query: documentOf("Sign"),
+    operationName: "Sign",
+    variables: { input: { idempotencyKey, key, items } },
+  });
 
 /** The code of the first error, or of the refusal that is the answer. */
 export function codeOf(reply: Reply): string | undefined {
@@ -178,11 +219,17 @@ export type Entries = readonly Record<string, unknown>[];
 
 /** Entries by this project (or, with another name, of this session), oldest first. */
 export async function entriesOf(home: Scene, project: string): Promise<Entries> {
-  return (await allEntries(home.auditor)).filter(({ by }) => (by as { projectId?: string } | undefined)?.projectId === project);
+  return (await allEntries(home.auditor)).filter(
+    ({ by }) => (by as { projectId?: string } | undefined)?.projectId === project,
+  );
 }
 
 /** The session as operators see it. */
-export async function sessionOf(home: Scene, name: string, project: string): Promise<Operations["Sessions"]["answer"]["nodes"][number]> {
+export async function sessionOf(
+  home: Scene,
+  name: string,
+  project: string,
+): Promise<Operations["Sessions"]["answer"]["nodes"][number]> {
   const { nodes } = expectDone(await home.auditor.ask("Sessions", { filter: { principal: project }, first: 50 }));
   const found = nodes.find((one) => one.name === name);
   if (!found) throw new Error(`there is no session ${name} of project ${project}`);
@@ -190,7 +237,11 @@ export async function sessionOf(home: Scene, name: string, project: string): Pro
 }
 
 /** Nothing spent, nothing begun: the attack got nowhere. */
-export async function expectUnspent(home: Scene, job: Job & { readonly repository: string }, left = 5): Promise<Entries> {
+export async function expectUnspent(
+  home: Scene,
+  job: Job & { readonly repository: string },
+  left = 5,
+): Promise<Entries> {
   expect((await sessionOf(home, job.session, job.repository)).usesLeft).toBe(left);
   const entries = await entriesOf(home, job.repository);
   if (left === 5) expect(entries.filter(({ type }) => String(type).startsWith("sign."))).toEqual([]);
@@ -216,7 +267,12 @@ export async function expectStranger(home: Scene, token: string, code: Code): Pr
 }
 
 /** A job whom a grant names is refused: in the log, with no session. */
-export async function expectRefused(home: Scene, opened: Promise<Job | Refused>, project: string, code: Code): Promise<Refused> {
+export async function expectRefused(
+  home: Scene,
+  opened: Promise<Job | Refused>,
+  project: string,
+  code: Code,
+): Promise<Refused> {
   const refused = await opened;
   if (!isRefused(refused)) throw new Error("the job got a session");
   expect(refused).toMatchObject({ refusal: code, entry: expect.any(Number) as number });

@@ -13,7 +13,22 @@ import { verifyReceipt } from "../../src/tlog/proof.ts";
 import { formatVkey, parseVkey, vkeyOf } from "../../src/tlog/vkey.ts";
 import { makeProof } from "../support/dpop.ts";
 import { allEntries, expectDone, statement } from "../support/house.ts";
-import { codeOf, counted, expectAlive, jobOf, json, keyOf, nonceOf, proved, type Scene, scene, send, sessionOf, signBody, tokenOf } from "./scene.ts";
+import {
+  codeOf,
+  counted,
+  expectAlive,
+  jobOf,
+  json,
+  keyOf,
+  nonceOf,
+  proved,
+  type Scene,
+  scene,
+  send,
+  sessionOf,
+  signBody,
+  tokenOf,
+} from "./scene.ts";
 
 let home: Scene;
 /** Milliseconds that the daemon's wall clock is wrong by, read each time it looks. */
@@ -52,7 +67,11 @@ const restart = async (env: Readonly<Record<string, string>> = {}): Promise<void
 describe("attack 28", () => {
   const people: Record<"first" | "second" | "third", Client> = {} as never; // filled before each is used
 
-  async function person(name: string, operator: Client, roles: readonly ("OPERATOR" | "APPROVER")[]): Promise<() => Promise<Client>> {
+  async function person(
+    name: string,
+    operator: Client,
+    roles: readonly ("OPERATOR" | "APPROVER")[],
+  ): Promise<() => Promise<Client>> {
     const key = newProofKey();
     expectDone(await operator.ask("AddOperator", { input: { name, issuer: "key", subject: key.thumbprint, roles } }));
     return async () => {
@@ -62,7 +81,9 @@ describe("attack 28", () => {
   }
 
   const pendingOf = async (name: string): Promise<{ readonly pending: string; readonly hash: string }> => {
-    const refused = await people.first.ask("CreateKey", { input: { name, purpose: "BLOB", algorithm: "EC_P256", custody: "software" } });
+    const refused = await people.first.ask("CreateKey", {
+      input: { name, purpose: "BLOB", algorithm: "EC_P256", custody: "software" },
+    });
     expectDone(refused);
     const asked = await people.first.ask("ActivateKey", { input: { key: name, reason: "ready" } });
     if (!isRefused(asked) || asked.pending === undefined) throw new Error("nothing waits for approval");
@@ -71,7 +92,8 @@ describe("attack 28", () => {
     if (!found) throw new Error("the pending action is not shown");
     return { pending: found.id, hash: found.hash };
   };
-  const stateOf = async (name: string): Promise<string | undefined> => expectDone(await people.first.ask("Key", { name }))?.versions[0]?.state;
+  const stateOf = async (name: string): Promise<string | undefined> =>
+    expectDone(await people.first.ask("Key", { name }))?.versions[0]?.state;
 
   beforeAll(async () => {
     const second = await person("Second", home.auditor, ["OPERATOR", "APPROVER"]);
@@ -82,25 +104,35 @@ describe("attack 28", () => {
 
   test("approving one's own request", async () => {
     const input = await pendingOf("own-request");
-    expect(await people.first.ask("Approve", { input })).toMatchObject({ refusal: "APPROVAL_INVALID", entry: expect.any(Number) as number });
+    expect(await people.first.ask("Approve", { input })).toMatchObject({
+      refusal: "APPROVAL_INVALID",
+      entry: expect.any(Number) as number,
+    });
     expect(await stateOf("own-request")).toBe("PRE_ACTIVATION");
   });
 
   test("another hash than that of the action, and approving twice", async () => {
     const input = await pendingOf("twice");
-    expect(await people.second.ask("Approve", { input: { ...input, hash: "0".repeat(64) } })).toMatchObject({ refusal: "APPROVAL_INVALID" });
+    expect(await people.second.ask("Approve", { input: { ...input, hash: "0".repeat(64) } })).toMatchObject({
+      refusal: "APPROVAL_INVALID",
+    });
     expect(await stateOf("twice")).toBe("PRE_ACTIVATION");
     expectDone(await people.second.ask("Approve", { input }));
     expect(await stateOf("twice")).toBe("ACTIVE");
     expect(await people.second.ask("Approve", { input })).toMatchObject({ refusal: "APPROVAL_INVALID" });
     expect(await people.third.ask("Approve", { input })).toMatchObject({ refusal: "APPROVAL_INVALID" });
-    const done = (await allEntries(people.first)).filter((entry) => entry["type"] === "approval.decide" && entry["hash"] === input.hash);
+    const done = (await allEntries(people.first)).filter(
+      (entry) => entry["type"] === "approval.decide" && entry["hash"] === input.hash,
+    );
     expect(done).toHaveLength(1);
   });
 
   test("two approvals at the same moment: one counts", async () => {
     const input = await pendingOf("at-once");
-    const answers = await Promise.all([people.second.ask("Approve", { input }), people.third.ask("Approve", { input })]);
+    const answers = await Promise.all([
+      people.second.ask("Approve", { input }),
+      people.third.ask("Approve", { input }),
+    ]);
     expect(answers.filter((one) => !isRefused(one))).toHaveLength(1);
     expect(answers.filter(isRefused)).toMatchObject([{ refusal: "APPROVAL_INVALID" }]);
   });
@@ -116,7 +148,9 @@ describe("attack 28", () => {
       );
       expect(answers.filter((one) => !isRefused(one))).toHaveLength(1);
       expect(answers.filter(isRefused)).toMatchObject([{ refusal: "APPROVAL_INVALID" }]);
-      const decided = (await allEntries(people.first)).filter((entry) => entry["type"] === "approval.decide" && entry["hash"] === input.hash);
+      const decided = (await allEntries(people.first)).filter(
+        (entry) => entry["type"] === "approval.decide" && entry["hash"] === input.hash,
+      );
       expect(decided).toHaveLength(1);
       expect(await stateOf(name)).toBe(decided[0]?.["verdict"] === "approved" ? "ACTIVE" : "PRE_ACTIVATION");
     }
@@ -124,20 +158,28 @@ describe("attack 28", () => {
 
   test("an action whose object changed after it was asked for", async () => {
     const input = await pendingOf("changed");
-    expectDone(await people.first.ask("ReportKeyCompromised", { input: { key: "changed", reason: "a second thought" } }));
+    expectDone(
+      await people.first.ask("ReportKeyCompromised", { input: { key: "changed", reason: "a second thought" } }),
+    );
     expect(isRefused(await people.second.ask("Approve", { input }))).toBe(true);
     expect(await stateOf("changed")).toBe("COMPROMISED");
   });
 
   test("an approver, and an asker, who was removed meanwhile", async () => {
     const input = await pendingOf("removed");
-    const asked = await people.third.ask("AddOperator", { input: { name: "Accomplice", issuer: "key", subject: "A".repeat(43), roles: ["OPERATOR"] } });
+    const asked = await people.third.ask("AddOperator", {
+      input: { name: "Accomplice", issuer: "key", subject: "A".repeat(43), roles: ["OPERATOR"] },
+    });
     if (!isRefused(asked)) throw new Error("one person added an operator");
-    const waiting = expectDone(await people.first.ask("PendingActions", { state: "PENDING" })).find((one) => one.action["kind"] === "operator.add");
+    const waiting = expectDone(await people.first.ask("PendingActions", { state: "PENDING" })).find(
+      (one) => one.action["kind"] === "operator.add",
+    );
     const third = expectDone(await people.first.ask("Operators", {})).find(({ name }) => name === "Third");
     expectDone(await people.first.ask("RemoveOperator", { input: { operator: third?.id ?? "" } }));
     expect(await people.third.ask("Approve", { input })).toMatchObject({ refusal: "UNAUTHENTICATED" });
-    expect(await people.second.ask("Approve", { input: { pending: waiting?.id ?? "", hash: waiting?.hash ?? "" } })).toMatchObject({ refusal: "APPROVAL_INVALID" });
+    expect(
+      await people.second.ask("Approve", { input: { pending: waiting?.id ?? "", hash: waiting?.hash ?? "" } }),
+    ).toMatchObject({ refusal: "APPROVAL_INVALID" });
     expect(expectDone(await people.first.ask("Operators", {})).map(({ name }) => name)).not.toContain("Accomplice");
     expect(await stateOf("removed")).toBe("PRE_ACTIVATION");
     await expectAlive(home);
@@ -148,8 +190,10 @@ describe("attack 30", () => {
   const minutes = 60_000;
   let before: Awaited<ReturnType<typeof jobOf>>;
   beforeAll(async () => {
-    await home.stop();
-    await home.start({ env: { NODE_OPTIONS: `--import=${join(home.directory, "skew.mjs")}` } });
+    const witnesses = join(home.directory, "witnesses.txt"); // for attack 34
+    const vkey = formatVkey(vkeyOf("witness.test/w1", "cosignature", new Uint8Array(32).fill(7)));
+    writeFileSync(witnesses, `witness w1 ${vkey} http://127.0.0.1:1/\ngroup all-of-them all w1\nquorum all-of-them\n`);
+    await restart({ NODE_OPTIONS: `--import=${join(home.directory, "skew.mjs")}`, SIGNET_WITNESSES: witnesses });
     before = await jobOf({ ...home, auditor: await home.operator() });
   }, 60_000);
 
@@ -165,9 +209,18 @@ describe("attack 30", () => {
     const reply = await send(home, { headers: await proved(home, before, body), body });
     expect([reply.status, codeOf(reply)]).toEqual([401, "PROOF_INVALID"]);
     // A caller whose clock is as wrong as the daemon's has a token of the right time.
-    const query = "mutation ($i: OpenSigningSessionInput!) { openSigningSession(input: $i) { ... on Refusal { code } } }";
-    const open = JSON.stringify({ query, variables: { i: { identityToken: await tokenOf(home, { repository_id: "470002" }), keys: ["attest"] } } });
-    const proof = makeProof(keyOf(before), { url: `${home.url}/graphql`, body: open, nonce: await nonceOf(home), at: Date.now() + by });
+    const query =
+      "mutation ($i: OpenSigningSessionInput!) { openSigningSession(input: $i) { ... on Refusal { code } } }";
+    const open = JSON.stringify({
+      query,
+      variables: { i: { identityToken: await tokenOf(home, { repository_id: "470002" }), keys: ["attest"] } },
+    });
+    const proof = makeProof(keyOf(before), {
+      url: `${home.url}/graphql`,
+      body: open,
+      nonce: await nonceOf(home),
+      at: Date.now() + by,
+    });
     const noToken = [...json, "DPoP", proof];
     expect(codeOf(await send(home, { headers: noToken, body: open }))).toBe("TOKEN_INVALID");
     skew(0);
@@ -190,13 +243,21 @@ describe("attack 30", () => {
   test("a clock that goes back gives no session more time", async () => {
     const auditor = await home.operator();
     const token = await tokenOf(home, { repository_id: "470003" });
-    const opened = expectDone(await before.client.withToken(undefined).ask("OpenSession", { input: { identityToken: token, keys: ["attest"], ttl: "PT2S" } }));
+    const opened = expectDone(
+      await before.client
+        .withToken(undefined)
+        .ask("OpenSession", { input: { identityToken: token, keys: ["attest"], ttl: "PT2S" } }),
+    );
     await new Promise((resolve) => setTimeout(resolve, 1000));
     skew(-4 * minutes); // less than a proof may be off by
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    const late = await before.client.withToken(opened.token).ask("Sign", { input: { idempotencyKey: "1", key: "attest", items: [statement()] } });
+    const late = await before.client
+      .withToken(opened.token)
+      .ask("Sign", { input: { idempotencyKey: "1", key: "attest", items: [statement()] } });
     const incidents = async () => (await allEntries(auditor)).filter((entry) => entry["type"] === "incident.clock");
-    await expect.poll(incidents, { timeout: 12_000, interval: 1000 }).toMatchObject([{ message: expect.stringContaining("stepped by -2") as string }]);
+    await expect
+      .poll(incidents, { timeout: 12_000, interval: 1000 })
+      .toMatchObject([{ message: expect.stringContaining("stepped by -2") as string }]);
     skew(0);
     await new Promise((resolve) => setTimeout(resolve, 200));
     expect(late).toMatchObject({ refusal: "SESSION_ENDED" });
@@ -205,7 +266,6 @@ describe("attack 30", () => {
 });
 
 test("attack 33: an edited row of the query index is shown as what it is, the leaf as the fact", async () => {
-  await restart();
   const auditor = await home.operator();
   const job = await jobOf(home);
   const { receipt } = expectDone(await job.sign([statement()]));
@@ -216,7 +276,9 @@ test("attack 33: an edited row of the query index is shown as what it is, the le
   views.close();
   const { nodes } = expectDone(await auditor.ask("AuditList", { filter: { session: job.session } }));
   const edited = nodes.find(({ index }) => index === receipt.entry);
-  expect(edited?.disagreement).toMatch(/principal: the view says 999, the leaf .*result: the view says failed, the leaf done/);
+  expect(edited?.disagreement).toMatch(
+    /principal: the view says 999, the leaf .*result: the view says failed, the leaf done/,
+  );
   expect(edited?.body).toMatchObject({ result: "done" });
   expect(edited?.leaf).toBe(receipt.leaf);
   await expectAlive(home);
@@ -230,7 +292,12 @@ describe("attack 34", () => {
     expect(spawnSync("prlimit", ["--pid", pid, "--fsize=0:unlimited"]).status).toBe(0);
     const items = [statement()];
     const answers = await Promise.all(
-      Array.from({ length: 5 }, () => job.client.withToken(job.token).ask("CloseSession", { input: {} }).catch((error: unknown) => error)),
+      Array.from({ length: 5 }, () =>
+        job.client
+          .withToken(job.token)
+          .ask("CloseSession", { input: {} })
+          .catch((error: unknown) => error),
+      ),
     );
     for (const answer of answers) expect(answer).toMatchObject({ code: "LOG_NOT_DURABLE" });
     const body = signBody(items);
@@ -247,14 +314,12 @@ describe("attack 34", () => {
   }, 40_000);
 
   test("a witness that is down: signing goes on, and nothing claims to be witnessed", async () => {
-    await home.stop();
-    const witness = formatVkey(vkeyOf("witness.test/w1", "cosignature", new Uint8Array(32).fill(7)));
-    writeFileSync(join(home.directory, "witnesses.txt"), `witness w1 ${witness} http://127.0.0.1:1/\ngroup all-of-them all w1\nquorum all-of-them\n`);
-    await home.start({ env: { SIGNET_WITNESSES: join(home.directory, "witnesses.txt") } });
     const auditor = await home.operator();
     const { receipt } = expectDone(await (await jobOf(home)).sign([statement()]));
     const vkey = expectDone(await auditor.ask("Vkey", {}));
-    expect(verifyReceipt({ receipt: receipt.tlogProof, leaf: fromBase64(receipt.leaf), logs: [parseVkey(vkey)] })).toMatchObject({ verdict: "in-log", witnessed: false });
+    expect(
+      verifyReceipt({ receipt: receipt.tlogProof, leaf: fromBase64(receipt.leaf), logs: [parseVkey(vkey)] }),
+    ).toMatchObject({ verdict: "in-log", witnessed: false });
     const { checks } = expectDone(await auditor.ask("Health", {}));
     expect(checks.find(({ name }) => name === "witness w1")).toMatchObject({ status: "warn" });
     expect(expectDone(await auditor.ask("Checkpoint", {}))?.witnesses).toEqual([]);
@@ -262,7 +327,10 @@ describe("attack 34", () => {
   }, 40_000);
 });
 
-async function eventually<T>(ask: () => Promise<T>, deadline = Date.now() + 20_000): Promise<Exclude<T, { refusal: string }>> {
+async function eventually<T>(
+  ask: () => Promise<T>,
+  deadline = Date.now() + 20_000,
+): Promise<Exclude<T, { refusal: string }>> {
   for (;;) {
     try {
       return expectDone(await ask()) as Exclude<T, { refusal: string }>; // expectDone throws for a refusal
@@ -291,7 +359,8 @@ describe("attack 31", () => {
     db.close();
     const said = await startSays();
     expect(said).toContain("SGN-5002");
-    expect(said).toMatch(new RegExp(`lea(f|ves) ${String(size - 3)}\\b`));
+    const [, from, to = from] = /lea(?:f|ves) (\d+)(?: to (\d+))?/.exec(said) ?? [];
+    expect([Number(from) <= size - 3, Number(to) >= size - 3]).toEqual([true, true]);
     expect(said).toMatch(/backup/);
     const mended = truth();
     for (const { idx, bytes } of rows) mended.prepare("INSERT INTO leaf VALUES (?, ?)").run(idx ?? null, bytes ?? null);

@@ -119,6 +119,20 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       expect(textOf(await log.leaf(1))).toContain('"message":"b"');
     });
 
+    test("that adds a token to a session is told the uses that its neighbours in the commit have left", async () => {
+      await furnish(log, sessionOf("ss_1", { usesLeft: 3 }));
+      const told: unknown[] = [];
+      const again: Write = {
+        entry: (facts) => {
+          told.push(facts.uses);
+          return note("again").entry(facts);
+        },
+        token: { session: "ss_1", token: tokenOf("second") },
+      };
+      await Promise.all([log.append(signing("ss_1")), log.append(again), log.append(signing("ss_1"))]);
+      expect(told).toEqual([{ granted: 5, left: 2 }]);
+    });
+
     test("finishes an attempt with its answer and the index of its entry", async () => {
       const id = markOf("attempt");
       await log.append({ ...note("intent"), begin: { id, request: "r", expiresAt: noon + 1 } });

@@ -2,9 +2,10 @@
 // gone. A preloaded shim makes the calls for the database fail; a small disk of its own is really full.
 
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Client } from "../../src/client/connect.ts";
 import { run } from "../support/command.ts";
 import {
@@ -132,6 +133,10 @@ describe.skipIf(await lacks("gcc"))("a disk that fails on command", () => {
   }, 120_000);
   afterAll(async () => {
     await home[Symbol.asyncDispose]();
+  });
+
+  afterEach(() => {
+    rmSync(trigger, { force: true });
   });
 
   test.each(["sync EIO", "write EROFS", "write ENOSPC"])(
@@ -276,14 +281,22 @@ describe.skipIf(cannotMount())("a disk of its own", () => {
   }, 60_000);
 });
 
-const mount = (directory: string): void => {
+function mount(directory: string): void {
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=8m", "tmpfs", directory], { stdio: "pipe" });
-};
+}
 
 /** A laptop may lack the right, and says so; CI may not. */
 function cannotMount(): boolean {
-  const nobody = process.getuid?.() !== 0;
-  if (nobody && isCi()) throw new Error("mounting a small disk takes root, and CI runs every test");
-  if (nobody) process.stderr.write("SKIP a full disk: mounting one takes root\n");
-  return nobody;
+  const place = mkdtempSync(join(tmpdir(), "signet-mount-"));
+  try {
+    mount(place);
+    execFileSync("umount", [place]);
+    return false;
+  } catch (cause) {
+    if (isCi()) throw new Error("a small disk cannot be mounted, and CI runs every test", { cause });
+    process.stderr.write("SKIP a full disk: mounting one takes root\n");
+    return true;
+  } finally {
+    rmSync(place, { recursive: true, force: true });
+  }
 }

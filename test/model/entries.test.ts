@@ -25,6 +25,7 @@ const types: Record<EntryType, true> = {
   "key.create.intent": true,
   "key.create.outcome": true,
   "key.state": true,
+  "key.adopt": true,
   "approval.request": true,
   "approval.decide": true,
   "operator.change": true,

@@ -254,4 +254,15 @@ const story: readonly Told[] = [
   alone({ type: "incident.clock", message: "the clock went back by 3600 s" }),
   alone({ type: "incident.witness", witness: "w1", message: "it has seen 40 entries, we have 23" }),
   alone({ type: "daemon.stop" }),
+  alone({ type: "operator.change", change: "adopted", operator: record(first) }),
+  alone({
+    type: "key.adopt",
+    ...created,
+    version: 1,
+    uri: key.uri,
+    publicKey: pem,
+    createdAt: "2026-01-15T09:30:07.500Z",
+    from: "ACTIVE",
+    to: "SUSPENDED",
+  }),
 ];

@@ -162,7 +162,7 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
     program = join(import.meta.dirname, "../../src/main.ts"),
     patience = 60_000,
   }: Run = {}): Promise<void> {
-    const [command = process.execPath, ...args] = [...under, process.execPath, ...node, program, "--config", config];
+    const [command, ...args] = [...under, process.execPath, ...node, program, "--config", config];
     const one = spawn(command, args, {
       cwd: directory,
       env: { ...process.env, ...env },
@@ -249,7 +249,7 @@ export async function bareHouse(options: HouseOptions = {}): Promise<House> {
     },
     entries: () => operator().then(allEntries),
     async [Symbol.asyncDispose]() {
-      if (child && child.exitCode === null && child.signalCode === null) await stop("SIGKILL");
+      if (child?.exitCode === null && child.signalCode === null) await stop("SIGKILL");
       await issuer[Symbol.asyncDispose]();
       rmSync(directory, { recursive: true, force: true });
     },
