@@ -1,18 +1,22 @@
 // The configuration: one YAML file and a few SIGNET_* variables, read here and nowhere else. Strict: a key that is not
 // known is an error with its line. Secrets stand in it as references only.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { hostname } from "node:os";
-import { dirname, isAbsolute, join, resolve } from "node:path";
+import { dirname, isAbsolute, join, relative, resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, visit } from "yaml";
 import { z } from "zod";
 import { custodies } from "./custody/index.ts";
-import { tokenAlgorithms } from "./identity/index.ts";
+import { type ClaimNames, tokenAlgorithms } from "./identity/index.ts";
 import type { PolicyFile } from "./policy/index.ts";
 import { isAbsurdlyNested } from "./policy/yaml.ts";
+import { fromBase64 } from "./std/base64.ts";
+import { fromUtf8 } from "./std/bytes.ts";
 import { parseDuration } from "./std/duration.ts";
 import { Secret } from "./std/secret.ts";
 import { type SecretReference, secretReference } from "./std/secret-reference.ts";
+import { parsePolicy } from "./tlog/policy.ts";
 
 const duration = z
   .string()
@@ -37,7 +41,10 @@ const tls = z.strictObject({
 
 const listener = z.union([
   z.strictObject({
-    tcp: z.string().regex(/^(.+):(\d{1,5})$/, "must be host:port, such as 127.0.0.1:8420"),
+    tcp: z
+      .string()
+      .regex(/^(.+):(\d{1,5})$/, "must be host:port, such as 127.0.0.1:8420")
+      .refine((text) => Number(text.slice(text.lastIndexOf(":") + 1)) <= 65_535, "has a port over 65535"),
     tls: tls.optional(),
     publicUrl: z
       .url()
@@ -47,10 +54,35 @@ const listener = z.union([
       .boolean()
       .default(false)
       .describe("show checkpoint and hash tiles to everybody; entry tiles always need the auditor role"),
+    metrics: z
+      .boolean()
+      .optional()
+      .describe("answer GET /metrics; where absent, only on a loopback address without publicUrl"),
     dangerouslyAllowBearer: z.boolean().default(false).describe("loopback only: sessions without proof of possession"),
   }),
   z.strictObject({ unix: path.describe("socket, made with mode 0600; enrols the first operator") }),
 ]);
+
+const claim = z.string().min(1);
+const claims = z.strictObject({
+  tenantId: claim,
+  tenant: claim.optional(),
+  projectId: claim,
+  project: claim.optional(),
+  ref: claim.optional(),
+  refType: claim.optional(),
+  refProtected: claim.optional(),
+  environment: claim.optional(),
+  workflow: claim.optional(),
+  workflowSha: claim.optional(),
+  commit: claim.optional(),
+  event: claim.optional(),
+  runner: claim.optional(),
+  run: claim.optional(),
+  attempt: claim.optional(),
+  actorId: claim.optional(),
+  actor: claim.optional(),
+} satisfies Record<keyof ClaimNames, z.ZodType>);
 
 const issuer = z.strictObject({
   issuer: z.string().min(1).describe("compared byte for byte with the token's iss"),
@@ -62,8 +94,34 @@ const issuer = z.strictObject({
   ca: path.optional().describe("PEM roots for the issuer's TLS"),
   allowPrivateAddresses: z.boolean().optional(),
   dangerouslyAllowHttp: z.boolean().optional().describe("for an issuer on loopback: signet dev"),
-  claims: z.record(z.string(), z.string()).optional().describe("provider generic: our field to the issuer's claim"),
+  claims: claims.optional().describe("provider generic, and required there: our field to the issuer's claim"),
 });
+
+const issuers = z.array(issuer).superRefine((all, { addIssue }) => {
+  const names = all.map((one) => JSON.stringify([one.issuer, one.audience]));
+  for (const [at, { provider, claims: named }] of all.entries()) {
+    const first = names.indexOf(names[at] ?? "");
+    if (first !== at)
+      addIssue({ code: "custom", path: [at], message: `has the issuer and the audience of issuers.${String(first)}` });
+    if (provider === "generic" && !named)
+      addIssue({
+        code: "custom",
+        path: [at],
+        message: "provider generic needs claims, tenantId and projectId at least",
+      });
+    if (provider !== "generic" && named)
+      addIssue({ code: "custom", path: [at, "claims"], message: `is for provider generic; ${provider} has its own` });
+  }
+});
+
+const kinds = z
+  .array(z.discriminatedUnion("kind", [custodies[0].config, ...custodies.slice(1).map((kind) => kind.config)]))
+  .min(1)
+  .superRefine((all, { addIssue }) => {
+    for (const [at, { kind }] of all.entries())
+      if (all.findIndex((one) => one.kind === kind) !== at)
+        addIssue({ code: "custom", path: [at, "kind"], message: `there is a custody of kind ${kind} already` });
+  });
 
 const schema = z.strictObject({
   origin,
@@ -75,11 +133,8 @@ const schema = z.strictObject({
     .describe("name of this daemon in the log; the host's name where absent"),
   listeners: z.array(listener).min(1),
   masterKey: secretReference.describe("32 bytes, base64 or raw, that seal private keys and the log's key"),
-  custodies: z
-    .array(z.discriminatedUnion("kind", [custodies[0].config, ...custodies.slice(1).map((kind) => kind.config)]))
-    .min(1)
-    .default([{ kind: "software" }]),
-  issuers: z.array(issuer).default([]),
+  custodies: kinds.default([{ kind: "software" }]),
+  issuers: issuers.default([]),
   policy: path.describe("directory of grant files (*.yaml)"),
   approvals: z.enum(["two-persons", "one-person"]).default("two-persons"),
   witnesses: path.optional().describe("C2SP tlog-policy file: who cosigns the log's checkpoints"),
@@ -133,9 +188,9 @@ export function readConfig(file: string, environment: Environment): Config {
   if (document.errors.length > 0)
     throw new ConfigError(document.errors.map((error) => `${file}: ${error.message.split("\n")[0] ?? "not YAML"}`));
   refuseAliases(document, file, lines);
+  const place = placeIn(file, document, lines);
   const parsed = schema.safeParse(withVariables(document.toJS({ maxAliasCount: 0 }), environment));
-  if (!parsed.success)
-    throw new ConfigError(parsed.error.issues.flatMap((issue) => described(issue, file, document, lines)));
+  if (!parsed.success) throw new ConfigError(parsed.error.issues.flatMap((issue) => described(issue, place)));
 
   const here = (name: string): string => (isAbsolute(name) ? name : resolve(dirname(file), name));
   const secret = (reference: SecretReference): Secret => readSecret(reference, here, environment);
@@ -144,10 +199,15 @@ export function readConfig(file: string, environment: Environment): Config {
     ...absolute(rest, here),
     file,
     publishEvery: parseDuration(publishEvery),
-    masterKey: masterKeyOf(secret(masterKey)),
+    masterKey: masterKeyOf(secret(masterKey), place(["masterKey"])),
     secret,
   };
-  checkListeners(config);
+  const problems = [
+    ...listenerProblems(config, place),
+    ...witnessProblems(config, place),
+    ...masterKeyProblems("file" in masterKey ? here(masterKey.file) : undefined, config.stateDirectory, place),
+  ];
+  if (problems.length > 0) throw new ConfigError(problems);
   return config;
 }
 
@@ -196,31 +256,117 @@ function absolute<T extends Omit<z.infer<typeof schema>, "publishEvery" | "maste
   };
 }
 
-function checkListeners(config: Config): void {
-  const problems = config.listeners.flatMap((one, index) => {
-    if ("unix" in one) return [];
-    const host = one.tcp.slice(0, one.tcp.lastIndexOf(":"));
-    const loopback = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(host);
-    const where = `${config.file}: listeners[${String(index)}] ${one.tcp}`;
-    if (one.dangerouslyAllowBearer && !loopback)
-      return [`${where}: dangerouslyAllowBearer is for loopback addresses only`];
-    if (!one.tls && !loopback && !one.publicUrl?.startsWith("https:"))
-      return [`${where}: plain http beyond loopback; give tls, or publicUrl with https where a proxy terminates it`];
-    return [];
+/** Line and column of a value, and its path: `signet.yaml:4:5: listeners.0.tcp`. */
+type Place = (at: readonly PropertyKey[], key?: boolean) => string;
+
+type Tcp = Extract<Config["listeners"][number], { readonly tcp: string }>;
+
+/** What would only be found when it listens, after the log has said that the daemon starts. */
+function listenerProblems({ listeners }: Config, place: Place): readonly string[] {
+  const addresses = listeners.map((one) => ("unix" in one ? one.unix : one.tcp));
+  return listeners.flatMap((one, index) => {
+    const at = ["listeners", index];
+    const twin = addresses.indexOf(addresses[index] ?? "");
+    const own = "unix" in one ? socketProblems(one.unix, place([...at, "unix"])) : tcpProblems(one, at, place);
+    return twin === index || ("tcp" in one && one.tcp.endsWith(":0"))
+      ? own
+      : [...own, `${place(at)}: listens where listeners.${String(twin)} does`];
   });
-  if (problems.length > 0) throw new ConfigError(problems);
 }
 
-/** 32 bytes as they are, or their base64 in one line. */
-function masterKeyOf(secret: Secret): Secret {
+/** Bytes of sun_path in sockaddr_un, without the NUL (unix(7)). */
+const longestSocket = 107;
+const socketProblems = (path: string, where: string): readonly string[] =>
+  Buffer.byteLength(path) > longestSocket
+    ? [`${where}: ${path} is longer than a socket's path may be, ${String(longestSocket)} bytes`]
+    : [];
+
+function tcpProblems(one: Tcp, at: readonly PropertyKey[], place: Place): readonly string[] {
+  const host = one.tcp.slice(0, one.tcp.lastIndexOf(":"));
+  const loopback = /^(127\.\d+\.\d+\.\d+|localhost|\[::1\])$/.test(host);
+  const where = `${place([...at, "tcp"])} ${one.tcp}`;
+  if (one.dangerouslyAllowBearer && !loopback)
+    return [`${where}: dangerouslyAllowBearer is for loopback addresses only`];
+  if (!one.tls && !loopback && !one.publicUrl?.startsWith("https:"))
+    return [`${where}: plain http beyond loopback; give tls, or publicUrl with https where a proxy terminates it`];
+  return one.tls ? tlsProblems(one.tls, [...at, "tls"], place) : [];
+}
+
+function tlsProblems(files: NonNullable<Tcp["tls"]>, at: readonly PropertyKey[], place: Place): readonly string[] {
+  const { cert, key, clientCa } = files;
+  const unreadable = Object.entries({ cert, key, clientCa }).flatMap(([name, file]) =>
+    file === undefined ? [] : failure(() => readBytes(file)).map((why) => `${place([...at, name])}: ${why}`),
+  );
+  if (unreadable.length > 0) return unreadable;
+  const context = { cert: readBytes(cert), key: readBytes(key), ca: clientCa && readBytes(clientCa) } as Parameters<
+    typeof createSecureContext
+  >[0]; // node takes Uint8Array, its types want Buffer
+  return failure(() => createSecureContext(context)).map(
+    (why) => `${place(at)}: ${why}; cert is a PEM chain, key the PEM private key of its first certificate`,
+  );
+}
+
+function witnessProblems({ witnesses }: Config, place: Place): readonly string[] {
+  if (witnesses === undefined) return [];
+  return failure(() => parsePolicy(readText(witnesses))).map((why) => `${place(["witnesses"])}: ${witnesses}: ${why}`);
+}
+
+/**
+ * A file of the master key is not among the files that it seals, and its owner's alone: a copy of the state directory
+ * must not be worth the keys. A systemd credential is neither, whatever its mode says.
+ */
+function masterKeyProblems(file: string | undefined, stateDirectory: string, place: Place): readonly string[] {
+  if (file === undefined) return [];
+  const where = place(["masterKey"]);
+  const problems: string[] = [];
+  if (isWithin(file, stateDirectory) || isWithin(real(file), real(stateDirectory)))
+    problems.push(
+      `${where}: ${file} is inside stateDirectory ${stateDirectory}; never beside the database, never in the same backup: move it`,
+    );
+  if ((statSync(file).mode & 0o077) !== 0)
+    problems.push(`${where}: ${file} can be read or written by others than its owner; chmod 600 ${file}`);
+  return problems;
+}
+
+function isWithin(file: string, directory: string): boolean {
+  const way = relative(directory, file);
+  return way !== ".." && !way.startsWith("../") && !isAbsolute(way);
+}
+
+/** Without symbolic links; as it is where nothing stands there yet. */
+function real(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+/** 32 bytes as they are, or exactly what base64 makes of them, with white space around it. */
+function masterKeyOf(secret: Secret, where: string): Secret {
   const bytes = secret.reveal();
-  if (bytes.length === 32) return secret;
-  const decoded = Buffer.from(Buffer.from(bytes).toString("utf8").trim(), "base64");
-  if (decoded.length === 32) return new Secret(decoded);
+  if (bytes.length === 32) {
+    if (!isText(bytes)) return secret;
+    throw new ConfigError([
+      `${where}: is 32 characters of text, which is no 32 bytes of chance; a key in hex or by hand does not count as raw. ${makeOne}`,
+    ]);
+  }
+  try {
+    const decoded = fromBase64(fromUtf8(bytes).trim());
+    if (decoded.length === 32) return new Secret(decoded);
+  } catch {
+    // Said below: what was found is secret.
+  }
   throw new ConfigError([
-    `masterKey: ${String(bytes.length)} bytes were found; 32 are needed, raw or as base64. Make one: openssl rand -base64 32`,
+    `${where}: ${String(bytes.length)} bytes were found; 32 are needed, raw or as base64. ${makeOne}`,
   ]);
 }
+
+const makeOne = "Make one: openssl rand -base64 32";
+
+/** Printable ASCII and line ends: of 32 bytes of chance, one in 10^13 are that. */
+const isText = (bytes: Uint8Array): boolean =>
+  bytes.every((byte) => (byte >= 32 && byte < 127) || (byte >= 9 && byte <= 13));
 
 function readSecret(reference: SecretReference, here: (path: string) => string, environment: Environment): Secret {
   if ("file" in reference) return new Secret(readBytes(here(reference.file)));
@@ -259,6 +405,16 @@ function readBytes(file: string): Uint8Array {
   }
 }
 
+/** Why it cannot be done; nothing where it can. */
+function failure(attempt: () => unknown): readonly string[] {
+  try {
+    attempt();
+    return [];
+  } catch (error) {
+    return [reason(error)];
+  }
+}
+
 const reason = (error: unknown): string => (error instanceof Error ? error.message : "cannot be read");
 
 export const thisHost = (): string =>
@@ -278,15 +434,17 @@ function isDuration(text: string): boolean {
   }
 }
 
-function described(issue: z.core.$ZodIssue, file: string, document: Document, lines: LineCounter): readonly string[] {
-  const names = issue.code === "unrecognized_keys" ? issue.keys : [undefined];
-  return names.map((name) => {
-    const at = name === undefined ? issue.path : [...issue.path, name];
-    const { line, col } = lines.linePos(offsetOf(document, at, name !== undefined));
-    const what = name === undefined ? issue.message : "is not a key that Signet knows";
-    return `${file}:${String(line)}:${String(col)}: ${at.map(String).join(".") || "the file"}: ${what}`;
-  });
+function described(issue: z.core.$ZodIssue, place: Place): readonly string[] {
+  if (issue.code !== "unrecognized_keys") return [`${place(issue.path)}: ${issue.message}`];
+  return issue.keys.map((name) => `${place([...issue.path, name], true)}: is not a key that Signet knows`);
 }
+
+const placeIn =
+  (file: string, document: Document, lines: LineCounter): Place =>
+  (at, key = false) => {
+    const { line, col } = lines.linePos(offsetOf(document, at, key));
+    return `${file}:${String(line)}:${String(col)}: ${at.map(String).join(".") || "the file"}`;
+  };
 
 /** Where the value of a path stands, or its key; the nearest place above it where it is missing. */
 function offsetOf(document: Document, at: readonly PropertyKey[], key: boolean): number {

@@ -17,7 +17,7 @@ import { type Publishing, publishing } from "./broker/publish.ts";
 import { rates } from "./broker/rate.ts";
 import { replayMemory } from "./broker/replay.ts";
 import { compareTables, readWholeLog, rememberedHolds, reportUnfinished } from "./broker/start.ts";
-import { unfinished } from "./broker/unfinished.ts";
+import { type Unfinished, unfinished } from "./broker/unfinished.ts";
 import { guardedFetch } from "./clients/fetch.ts";
 import { type Config, readPolicyFiles, readText, thisHost } from "./config.ts";
 import { custodies } from "./custody/index.ts";
@@ -32,7 +32,7 @@ import { namesTenant, type PolicySet } from "./policy/index.ts";
 import type { Custody } from "./ports/custody.ts";
 import type { Witnesses } from "./ports/witness.ts";
 import { listen } from "./server/http.ts";
-import type { Listener } from "./server/listener.ts";
+import { isLocal, type Listener } from "./server/listener.ts";
 import { prometheus } from "./server/metrics.ts";
 import { type Clock, forwardClock, type Random } from "./std/clock.ts";
 import { parseDuration } from "./std/duration.ts";
@@ -127,7 +127,6 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     remember: (checkpoint) => db.remembered.write(checkpoint),
     witnesses: witnessesOf(config),
     journal: journaling,
-    step,
     stop: (reason) => {
       stopping.reason = reason;
       log.error({ reason }, "signing is stopped");
@@ -143,7 +142,9 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     random,
     fetch: guardedFetch,
   });
-  const outcomes = unfinished(journaling, db);
+  const outcomes = unfinished(journaling, db, (error) => {
+    log.error({ err: error }, "an outcome cannot be written; the next start shows its intent as unfinished");
+  });
   const steady = (): number => performance.now();
   /** Tokens and proofs are judged by the wall clock, which their makers have too; what we gave ends by this one. */
   const forward = forwardClock(clock, steady);
@@ -171,11 +172,17 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     stopped: () => stopping.reason,
   };
 
+  /** What was read last, good or bad: the same again needs no second look. */
+  let lastRead = JSON.stringify(readPolicyFiles(config.policy));
   async function reloadPolicy(): Promise<void> {
     try {
-      policy = await activatePolicy(readPolicyFiles(config.policy), { journal: journaling, state: db, clock });
+      const files = readPolicyFiles(config.policy);
+      if (JSON.stringify(files) === lastRead) return;
+      lastRead = JSON.stringify(files);
+      policy = await activatePolicy(files, { journal: journaling, state: db, clock });
       policyTrouble.message = undefined;
     } catch (error) {
+      if (error instanceof Fault) lastRead = "";
       policyTrouble.message = error instanceof Error ? error.message : String(error);
       log.error({ problem: policyTrouble.message }, "the policy directory does not load; the set in force stays");
     }
@@ -216,7 +223,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
       await running[Symbol.asyncDispose]();
-      await farewell(journaling, published, log);
+      await farewell(journaling, published, outcomes, log);
       await open.disposeAsync();
     },
   };
@@ -262,8 +269,9 @@ async function announce(
   await reportUnfinished(replayed, journaling);
 }
 
-async function farewell(journaling: Journal, published: Publishing, log: Logger): Promise<void> {
+async function farewell(journaling: Journal, published: Publishing, outcomes: Unfinished, log: Logger): Promise<void> {
   try {
+    await outcomes.settle();
     await journaling.flush(true);
     await journaling.append(undefined, () => ({ type: "daemon.stop" }));
     await published.publish();
@@ -299,20 +307,21 @@ type Issuer = Config["issuers"][number];
 const issuerOf = (one: Issuer): Parameters<typeof identity>[0]["issuers"][number] => ({
   ...one,
   maxLifetime: one.maxLifetime === undefined ? undefined : parseDuration(one.maxLifetime),
-  claims: one.claims as never, // names of fields are checked where the provider reads them
 });
 
 function listenerOf(one: Config["listeners"][number]): Listener {
   if ("unix" in one) return { kind: "socket", path: one.unix, openLog: false, metrics: true };
   const at = one.tcp.lastIndexOf(":");
+  const host = one.tcp.slice(0, at).replace(/^\[(.*)\]$/, "$1");
+  const publicUrl = one.publicUrl?.replace(/\/+$/, "");
   return {
     kind: "tcp",
-    host: one.tcp.slice(0, at).replace(/^\[(.*)\]$/, "$1"),
+    host,
     port: Number(one.tcp.slice(at + 1)),
     tls: one.tls,
-    publicUrl: one.publicUrl?.replace(/\/+$/, ""),
+    publicUrl,
     openLog: one.openLog,
-    metrics: true,
+    metrics: one.metrics ?? isLocal({ host, publicUrl }),
     dangerouslyAllowBearer: one.dangerouslyAllowBearer,
   };
 }
@@ -360,7 +369,16 @@ function checksOf(
     config.approvals === "one-person"
       ? [{ name: "approvals", status: "warn", message: "one-person mode: nobody else looks at what makes keys sign" }]
       : [];
-  return [database, ...witnesses, ...policy, ...danger];
+  const quorum: readonly HealthCheck[] = published.quorum()
+    ? []
+    : [
+        {
+          name: "witnesses",
+          status: "warn",
+          message: "the newest checkpoint has not the cosignatures that the witness policy asks for",
+        },
+      ];
+  return [database, ...witnesses, ...quorum, ...policy, ...danger];
 }
 
 const telling =

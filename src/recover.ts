@@ -57,7 +57,8 @@ export async function recover(parts: RecoverParts): Promise<Recovery> {
   const { config, clock, step, acceptLoss } = parts;
   const directory = config.stateDirectory;
   if (!existsSync(directory)) return refused(`there is no state directory ${directory}: nothing to recover`);
-  using _lock = lockDirectory(directory);
+  using held = new DisposableStack();
+  held.use(lockDirectory(directory));
   if (unfinishedReplacement(directory)) {
     if (!acceptLoss)
       return refused(`an earlier run was interrupted. Run it again with --accept-loss: it goes on where it stopped`);
@@ -65,7 +66,7 @@ export async function recover(parts: RecoverParts): Promise<Recovery> {
     return { done: true, text: `the earlier run is finished. The old log is in ${aside ?? directory}\n${afterwards}` };
   }
 
-  using tables = salvage(directory, clock());
+  const tables = held.use(salvage(directory, clock()));
   const old = await judged(tables, parts);
   if ("refusal" in old) return refused(old.refusal);
   const named = newName(old, config);
@@ -176,7 +177,7 @@ function oldVkey(origin: string, { config, random }: RecoverParts, found: string
     return logKey({ file, origin, masterKey: config.masterKey, random }).vkey;
   } catch (error) {
     if (!(error instanceof Fault)) throw error;
-    found.push(`${file}: ${error.message}`);
+    found.push(error.message);
     return undefined;
   }
 }

@@ -3,6 +3,7 @@
 // Open sessions are decided again under the new set. Those that it still permits with the same limits go on; the
 // others keep the old hash, which the next intent's transaction finds out.
 
+import type { BlobRef } from "../model/entry.ts";
 import type { SigningSession } from "../model/session.ts";
 import { decideOpen, loadPolicy, type PolicyFile, type PolicySet } from "../policy/index.ts";
 import { utf8 } from "../std/bytes.ts";
@@ -17,6 +18,8 @@ export async function activatePolicy(files: readonly PolicyFile[], parts: Policy
   const policy = loadPolicy(files);
   const stored = parts.state.record("policy", "current");
   if (stored?.value.hash === policy.hash) return policy;
+  const repolicy = await stillPermitted(policy, parts);
+  const kept = keptSessions(repolicy.map(({ session }) => session));
   const texts = utf8(canonicalJson(policy.files.map(({ path, text }) => ({ path, text }))));
   const appended = await parts.journal.append(
     undefined,
@@ -25,17 +28,30 @@ export async function activatePolicy(files: readonly PolicyFile[], parts: Policy
       policy: policy.hash,
       before: stored?.value.hash,
       files: { blob: `sha256:${sha256Hex(texts)}`, count: policy.files.length },
+      sessions: kept.sessions,
       grants: policy.grants.length,
       cases: policy.cases,
     }),
     {
-      blobs: [texts],
+      blobs: [texts, ...kept.blobs],
       puts: [{ kind: "policy", id: "current", value: { hash: policy.hash }, expects: stored?.revision ?? 0 }],
-      repolicy: await stillPermitted(policy, parts),
+      repolicy,
     },
   );
   if ("conflict" in appended) throw new Error(`policy changed twice at the same moment: ${appended.conflict}`);
   return policy;
+}
+
+const inlineSessions = 200;
+
+/** As the entry names them: at each start, every session's policy must be one that the log gave it. */
+function keptSessions(ids: readonly string[]): {
+  readonly sessions: readonly string[] | BlobRef;
+  readonly blobs: readonly Uint8Array[];
+} {
+  if (ids.length <= inlineSessions) return { sessions: ids, blobs: [] };
+  const bytes = utf8(canonicalJson(ids));
+  return { sessions: { blob: `sha256:${sha256Hex(bytes)}`, count: ids.length }, blobs: [bytes] };
 }
 
 async function stillPermitted(
@@ -70,10 +86,17 @@ function permits(policy: PolicySet, session: SigningSession, at: number, parts: 
     ttl: session.limits.ttl,
     at,
   });
-  return decided.effect === "permit" && decided.grant === session.grant && sameReach(decided.limits, session.limits);
+  return (
+    decided.effect === "permit" &&
+    decided.grant === session.grant &&
+    decided.limits.uses >= session.usesGranted &&
+    decided.limits.ttl >= session.limits.ttl &&
+    sameReach(decided.limits, session.limits)
+  );
 }
 
 const sameReach = (a: SigningSession["limits"], b: SigningSession["limits"]): boolean =>
   canonicalJson(reach(a)) === canonicalJson(reach(b));
+/** What a session may do; how often and how long is compared by number. */
 const reach = ({ items, windows, ratePerMinute }: SigningSession["limits"]): Json =>
   JSON.parse(JSON.stringify([items, windows, ratePerMinute ?? null])) as Json; // plain data of ours

@@ -3,16 +3,16 @@
 // What is approved is the hash of exactly that action. The approval and the action's own entry become true in one
 // transaction: there is no moment in which an action is approved and not done.
 
-import type { PendingAction, PendingState } from "../model/approval.ts";
+import { actionHash, type PendingAction, type PendingState } from "../model/approval.ts";
 import type { EntryBody } from "../model/entry.ts";
-import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
+import { Fault, isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { type Person, principalKey } from "../model/principal.ts";
 import type { Put } from "../ports/log.ts";
+import { byPerson } from "./by-person.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
 import { keyStateChange } from "./change-key-state.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
 import type { Receipt } from "./index.ts";
-import { proofMarks } from "./open-session.ts";
 import { operatorAddition } from "./operators.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
@@ -37,6 +37,8 @@ export async function decide(
     ? (invalid(stored.value, request.hash, request.verdict, asker.person, parts.clock()) ??
       orphaned(stored.value, request.verdict, parts))
     : refuse("NOT_FOUND", `nothing waits under "${shown(request.pending)}"`, "signet approval list");
+  if (stored && actionHash(stored.value.action) !== stored.value.hash)
+    throw new Fault("LOG_DAMAGED", `the action under ${stored.value.id} is not the one that was asked for`);
   if (!stored || unfit) return parts.journal.refused(unfit ?? proofUsed, { ...about, presented: asker.presented });
 
   const effect = request.verdict === "approved" ? effectOf(stored.value, asker, parts) : undefined;
@@ -53,7 +55,7 @@ export async function decide(
     alongside: effect && [decision],
     blobs,
     puts: effect ? [put, effect.put] : [put],
-    marks: proofMarks(asker.presented),
+    ...byPerson(asker, parts.state),
   });
   if ("conflict" in appended)
     return parts.journal.refused(

@@ -4,17 +4,23 @@
 import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import type { Person, Role } from "../model/principal.ts";
 import type { EntryFilter, LogEntry, Page } from "../ports/log.ts";
+import { utf8 } from "../std/bytes.ts";
 import { canonicalJson } from "../std/json.ts";
-import { type Call, callerFields, type Presented, principalOf } from "./call.ts";
-import { personWith, proofUsed } from "./guard.ts";
+import { type Call, type Caller, callerFields, type Presented, principalOf } from "./call.ts";
+import { endedSession, personWith, proofUsed } from "./guard.ts";
 import type { Checkpoint } from "./index.ts";
 import type { Parts } from "./parts.ts";
 
 const readers: readonly Role[] = ["auditor", "operator", "approver"];
 
 /** Anybody with a role, once per proof. */
-export async function reader(call: Call, action: string, parts: Parts): Promise<ReturnType<typeof personWith>> {
-  const asker = personWith(call, readers);
+export async function reader(
+  call: Call,
+  action: string,
+  parts: Parts,
+  roles: readonly Role[] = readers,
+): Promise<ReturnType<typeof personWith>> {
+  const asker = personWith(call, roles);
   const about = { request: call.request, action, by: principalOf(call.caller) };
   if (isRefusal(asker)) return parts.journal.refused(asker, about);
   return parts.replay.once(asker.presented.proof, call.request) ? asker : parts.journal.refused(proofUsed, about);
@@ -23,13 +29,17 @@ export async function reader(call: Call, action: string, parts: Parts): Promise<
 /** Anybody whom Signet knows at all: people and CI jobs with an open session. */
 export async function acquaintance(call: Call, action: string, parts: Parts): Promise<Refusal | undefined> {
   const { caller } = call;
-  const known = caller.kind === "person" || caller.kind === "session";
-  const refusal = known
-    ? undefined
-    : refuse("UNAUTHENTICATED", "this needs a session token", "signet login, or signet session open");
-  const used = parts.replay.once(caller.presented?.proof, call.request) ? undefined : proofUsed;
-  const no = refusal ?? used;
-  return no && parts.journal.refused(no, { request: call.request, action, by: principalOf(caller) });
+  const no =
+    unknown(caller, parts) ?? (parts.replay.once(caller.presented?.proof, call.request) ? undefined : proofUsed);
+  const session = caller.kind === "session" ? caller.session.id : undefined;
+  return no && parts.journal.refused(no, { request: call.request, action, by: principalOf(caller), session });
+}
+
+/** Strangers are turned away before their proofs are remembered: they could fill the memory. */
+function unknown(caller: Caller, parts: Parts): Refusal | undefined {
+  if (caller.kind === "session") return endedSession(caller.session, parts.clock());
+  if (caller.kind === "person") return undefined;
+  return refuse("UNAUTHENTICATED", "this needs a session token", "signet login, or signet session open");
 }
 
 export async function entries(
@@ -121,11 +131,12 @@ export async function tile(
 ): Promise<Uint8Array | Refusal | undefined> {
   const names = path.startsWith("tile/entries/");
   if (!open || names) {
-    const asker = await reader(call, "log.tile", parts);
+    const asker = await reader(call, "log.tile", parts, names ? ["auditor"] : readers);
     if (isRefusal(asker)) return asker;
     if (names) await recordExport(call, asker, path, parts);
   }
-  return parts.log.tile(path);
+  const published = path === "checkpoint" ? parts.published() : undefined;
+  return published ? utf8(published.note) : parts.log.tile(path);
 }
 
 /** An export fetches thousands of tiles: one entry for all that a person fetches within this time. Milliseconds. */
@@ -139,11 +150,11 @@ async function recordExport(
 ): Promise<void> {
   const since = parts.exports.get(asker.person.id);
   if (since !== undefined && parts.clock() - since < exportSpan) return;
-  parts.exports.set(asker.person.id, parts.clock());
   const { fields, blobs } = callerFields(asker.person, asker.presented);
   await parts.journal.append(
     call.request,
     () => ({ type: "audit.export", ...fields, query: path, count: parts.log.head().size }),
     { blobs },
   );
+  parts.exports.set(asker.person.id, parts.clock());
 }

@@ -9,11 +9,11 @@ import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { type Key, type KeyState, type KeyVersion, mayBecome, versionId } from "../model/key.ts";
 import type { Person } from "../model/principal.ts";
 import type { Put, Stored } from "../ports/log.ts";
+import { byPerson } from "./by-person.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
 import { changed, type KeyChanged } from "./create-key.ts";
 import { end } from "./end-session.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
-import { proofMarks } from "./open-session.ts";
 import type { Parts } from "./parts.ts";
 import { requestApproval } from "./request-approval.ts";
 
@@ -48,6 +48,7 @@ export async function changeKeyState(
     number: found.version.number,
     to: request.to,
     reason: request.reason,
+    asOf: found.stored.revision,
   };
 
   if (request.to === "ACTIVE" && parts.twoPersons) return requestApproval(call, action, asker, parts);
@@ -56,7 +57,7 @@ export async function changeKeyState(
   const appended = await parts.journal.append(call.request, () => change.body, {
     blobs: change.blobs,
     puts: [change.put],
-    marks: proofMarks(asker.presented),
+    ...byPerson(asker, parts.state),
   });
   if ("conflict" in appended)
     return parts.journal.refused(appended.conflict === "mark" ? proofUsed : moved(request.key), about);
@@ -103,6 +104,7 @@ export function keyStateChange(
   const found = changeable(action, parts);
   if (isRefusal(found)) return found;
   const { stored, version } = found;
+  if (stored.revision !== action.asOf) return moved(action.key);
   const versions = stored.value.versions.map((one) =>
     one.number === version.number ? { ...one, state: action.to } : one,
   );
@@ -123,7 +125,7 @@ export function keyStateChange(
 }
 
 const moved = (key: string): Refusal =>
-  refuse("KEY_STATE", `key "${key}" changed at the same moment`, `look again: signet key show ${key}`);
+  refuse("KEY_STATE", `key "${key}" has changed since this was asked`, `look again: signet key show ${key}`);
 
 async function endSessionsOf(call: Call, key: string, by: Person, presented: Presented, parts: Parts): Promise<void> {
   for (;;) {

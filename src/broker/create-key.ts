@@ -11,10 +11,10 @@ import type { Appended } from "../ports/log.ts";
 import { hex } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { sha256Hex } from "../std/digest.ts";
+import { byPerson } from "./by-person.ts";
 import { type Call, callerFields } from "./call.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
 import type { Receipt } from "./index.ts";
-import { proofMarks } from "./open-session.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
 
@@ -53,7 +53,7 @@ export async function createKey(
   };
   const intent = await parts.journal.append(call.request, () => ({ type: "key.create.intent", ...subject }), {
     blobs,
-    marks: proofMarks(asker.presented),
+    ...byPerson(asker, parts.state),
   });
   if ("conflict" in intent) return parts.journal.refused(proofUsed, about);
   parts.step("key.after-create-intent");
@@ -180,5 +180,8 @@ function firstVersion(
   return { role: { name: request.name, purpose: request.purpose, versions: [version] }, version };
 }
 
-export interface KeyChanged { readonly key: Key; readonly receipt: Receipt }
+export interface KeyChanged {
+  readonly key: Key;
+  readonly receipt: Receipt;
+}
 export const changed = (key: Key, appended: Appended): KeyChanged => ({ key, receipt: receiptOf(appended) });

@@ -11,7 +11,10 @@ import { proofMarks } from "./open-session.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
 
-interface Ended { readonly session: SigningSession; readonly receipt: Receipt }
+interface Ended {
+  readonly session: SigningSession;
+  readonly receipt: Receipt;
+}
 
 export async function closeSession(
   call: Call,
@@ -56,6 +59,11 @@ export async function revokeSession(
     by: call.caller.kind === "person" ? call.caller.person : undefined,
   };
   if (isRefusal(asker)) return parts.journal.refused(asker, about);
+  if (request.reason.length < 1 || request.reason.length > 256)
+    return parts.journal.refused(
+      refuse("INPUT_INVALID", "a reason of 1 to 256 characters is needed", "say why: auditors will read it"),
+      about,
+    );
   const session = await parts.state.session(request.session);
   if (!session)
     return parts.journal.refused(

@@ -36,10 +36,7 @@ export async function explain(call: Call, request: ExplainRequest, parts: Parts)
   return "entry" in request ? past(request.entry, parts) : hypothetical(request, parts);
 }
 
-function hypothetical(
-  request: Exclude<ExplainRequest, { entry: number }>,
-  parts: Parts,
-): Explained | Refusal {
+function hypothetical(request: Exclude<ExplainRequest, { entry: number }>, parts: Parts): Explained | Refusal {
   const principal = workloadOf(request.identity);
   if (isRefusal(principal)) return principal;
   const items = recordsOf(request.items, request.keys, principal, parts);

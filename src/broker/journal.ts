@@ -56,6 +56,8 @@ export interface JournalParts {
 
 const refusalsPerMinute = 10;
 const minute = 60_000;
+/** Characters of a refusal's message in its entry. */
+const longestMessage = 2000;
 const inlineItems = 10;
 /** Characters of names in inline items: entries aim at 16 KiB, and a leaf cannot have more than 65,535 bytes. */
 const inlineNames = 4096;
@@ -93,7 +95,7 @@ export function journal(parts: JournalParts): Journal {
         type: "refusal",
         ...fields,
         code: refusal.refusal,
-        message: refusal.message,
+        message: refusal.message.slice(0, longestMessage),
         action: about.action,
         session: about.session,
         keys: about.keys,
@@ -110,38 +112,38 @@ export function journal(parts: JournalParts): Journal {
   async function refused(refusal: Refusal, about: About): Promise<Refusal> {
     parts.metrics.refused(refusal.refusal);
     if (refusal.refusal === "PROOF_NONCE") return refusal;
-    if (!about.by || !parts.known(about.by)) {
+    // A session was opened by somebody whom a grant named, even where no grant does any more.
+    if (!about.by || (about.session === undefined && !parts.known(about.by))) {
       parts.metrics.stranger(refusal.refusal);
       return refusal;
     }
-    if (!takesPlace(folds, principalKey(about.by), parts.clock(), refusal, about)) return refusal;
+    if (!takesPlace(folds, foldOf(refusal, about, about.by), parts.clock(), refusal, about)) return refusal;
     return { ...refusal, entry: await record(refusal, about, about.by, 1) };
   }
 
   async function flush(everything: boolean): Promise<void> {
-    for (const [principal, fold] of folds) {
-      if (!everything && parts.clock() - fold.since < minute) continue;
-      folds.delete(principal);
+    for (const [id, fold] of folds) {
+      if (!everything && Math.abs(parts.clock() - fold.since) < minute) continue;
       const { waiting } = fold;
       if (waiting?.about.by) await record(waiting.refusal, waiting.about, waiting.about.by, waiting.count);
+      if (folds.get(id)?.waiting === waiting) folds.delete(id);
+      else fold.waiting = undefined;
     }
   }
 
   return { append, refused, flush };
 }
 
-/** True while a principal's refusals of this minute are few enough to be written one by one. */
-function takesPlace(
-  folds: Map<string, Folded>,
-  principal: string,
-  now: number,
-  refusal: Refusal,
-  about: About,
-): boolean {
-  let fold = folds.get(principal);
-  if (!fold || (now - fold.since >= minute && !fold.waiting)) {
+/** Alike is what the same principal was refused for in the same way: one kind cannot hide another. */
+const foldOf = (refusal: Refusal, about: About, by: Principal): string =>
+  `${refusal.refusal} ${about.action} ${principalKey(by)}`;
+
+/** True while refusals of one fold in this minute are few enough to be written one by one. */
+function takesPlace(folds: Map<string, Folded>, id: string, now: number, refusal: Refusal, about: About): boolean {
+  let fold = folds.get(id);
+  if (!fold || (Math.abs(now - fold.since) >= minute && !fold.waiting)) {
     fold = { since: now, count: 0, waiting: undefined };
-    folds.set(principal, fold);
+    folds.set(id, fold);
   }
   fold.count += 1;
   if (fold.count <= refusalsPerMinute) return true;

@@ -6,6 +6,7 @@
 
 import type { Uses } from "../model/entry.ts";
 import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
+import { limitsHash } from "../model/grant.ts";
 import { current, type Purpose } from "../model/key.ts";
 import { type Confirmation, principalKey, type Workload } from "../model/principal.ts";
 import { type SigningSession, stateAt } from "../model/session.ts";
@@ -32,6 +33,8 @@ export interface OpenRequest {
   readonly ttl?: number | undefined;
   readonly reason?: string | undefined;
 }
+type Permitted = Extract<OpenDecision, { effect: "permit" }>;
+
 export interface Opened {
   readonly session: SigningSession;
   readonly token: string;
@@ -118,7 +121,7 @@ async function anew(
   });
   if (decided.effect === "deny")
     return parts.journal.refused(decided.refusal, { ...about, decision: decided.decision });
-  const unfit = inactive(request.keys, parts) ?? (await crowded(identity.principal, decided, at, parts));
+  const unfit = inactive(request.keys, parts);
   if (unfit) return parts.journal.refused(unfit, { ...about, decision: decided.decision });
 
   const session = newSession(request, identity, presented.cnf, decided, at, parts);
@@ -134,11 +137,12 @@ async function anew(
       decision: decided.decision,
       uses: { granted: session.usesGranted, spent: 0, left: session.usesLeft },
       expiresAt: rfc3339(session.expiresAt),
+      limits: limitsHash(session.limits),
       reason: session.reason,
     }),
     {
       blobs,
-      open: { session, token: sha256(token) },
+      open: { session, token: sha256(token), most: decided.limits.sessions },
       marks: [
         ...proofMarks(presented),
         { kind: "token", id: sha256(identity.tokenId), expiresAt: identity.expiresAt + tokenMemory },
@@ -151,11 +155,15 @@ async function anew(
     const first = await parts.state.sessionByIdentityToken(identity.tokenId);
     if (first) return again(call, first, identity, presented, about, parts);
   }
-  return parts.journal.refused(proofUsed, about);
+  const refusal = appended.conflict === "session-limit" ? crowded(decided, identity.principal) : proofUsed;
+  return parts.journal.refused(refusal, { ...about, decision: decided.decision });
 }
 
 /** An identity token is remembered past its expiry for as long as clocks may disagree, and more. Milliseconds. */
-const tokenMemory = 3_600_000;
+export const tokenMemory = 3_600_000;
+
+/** How often one project may ask again for sessions that it has. */
+const openingsPerMinute = 60;
 
 async function again(
   call: Call,
@@ -169,6 +177,15 @@ async function again(
     return stolen(call, session, identity, presented, about, parts);
   const ended = stateAt(session, parts.clock()) === "OPEN" ? undefined : endedSession(session, parts.clock());
   if (ended) return parts.journal.refused(ended, { ...about, session: session.id });
+  const wait = parts.rate.take(`open ${principalKey(session.principal)}`, openingsPerMinute, parts.clock());
+  if (wait > 0) {
+    const often = refuse(
+      "RATE_LIMITED",
+      "this identity token was asked for its session too often",
+      "keep the session token",
+    );
+    return parts.journal.refused({ ...often, retryAfter: wait }, { ...about, session: session.id });
+  }
   const token = newToken("sgs", parts);
   const { fields, blobs } = callerFields(identity.principal, presented, identity.tokenId);
   const appended = await parts.journal.append(
@@ -219,11 +236,12 @@ async function stolen(
   );
   if (!namesTenant(parts.policy(), identity.principal)) return refused;
   // One alarm for each session, also where the refusal itself was folded: filling the minute must not silence it.
-  const { fields } = callerFields(identity.principal, presented, identity.tokenId);
+  const { fields, blobs } = callerFields(identity.principal, presented, identity.tokenId);
   await parts.journal.append(
     call.request,
     () => ({ type: "incident.token-replayed", ...fields, session: session.id }),
     {
+      blobs,
       marks: [{ kind: "token", id: sha256(`replayed\0${session.id}`), expiresAt: identity.expiresAt + tokenMemory }],
     },
   );
@@ -234,7 +252,7 @@ function newSession(
   request: OpenRequest,
   identity: WorkloadIdentity,
   cnf: Confirmation,
-  decided: Extract<OpenDecision, { effect: "permit" }>,
+  decided: Permitted,
   at: number,
   parts: Parts,
 ): SigningSession {
@@ -275,22 +293,12 @@ function inactive(keys: readonly string[], parts: Parts): Refusal | undefined {
   return undefined;
 }
 
-async function crowded(
-  principal: Workload,
-  decided: Extract<OpenDecision, { effect: "permit" }>,
-  at: number,
-  parts: Parts,
-): Promise<Refusal | undefined> {
-  const most = decided.limits.sessions;
-  if (most === undefined) return undefined;
-  const open = await parts.state.openSessionsOf(principalKey(principal), decided.grant, at);
-  if (open < most) return undefined;
-  return refuse(
+const crowded = (decided: Permitted, principal: Workload): Refusal =>
+  refuse(
     "SESSION_LIMIT",
-    `grant "${decided.grant}" allows ${String(most)} open sessions of ${principal.project}; ${String(open)} are open`,
+    `grant "${decided.grant}" allows ${String(decided.limits.sessions)} open sessions of ${principal.project}, and they are open`,
     "close sessions when a job ends: signet session close",
   );
-}
 
 export const proofMarks = (presented: Presented | undefined): readonly Mark[] =>
   presented?.proof ? [{ kind: "proof", id: presented.proof.mark, expiresAt: presented.proof.expiresAt }] : [];

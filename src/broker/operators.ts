@@ -6,14 +6,15 @@ import type { Action } from "../model/approval.ts";
 import type { EntryBody } from "../model/entry.ts";
 import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import type { Confirmation, Person, Role } from "../model/principal.ts";
-import type { Put } from "../ports/log.ts";
+import type { Mark, Put } from "../ports/log.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { sha256 } from "../std/digest.ts";
 import { newId } from "../std/id.ts";
+import { byPerson } from "./by-person.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
 import type { Receipt } from "./index.ts";
-import { newToken, proofMarks } from "./open-session.ts";
+import { newToken, proofMarks, tokenMemory } from "./open-session.ts";
 import { loginLength } from "./operator-sessions.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
@@ -55,7 +56,7 @@ export async function enrolFirstOperator(
       ),
       about,
     );
-  const malformed = nameProblem(request.name);
+  const malformed = nameProblem(request.name) ?? identityProblem(identity);
   if (malformed) return parts.journal.refused(malformed, about);
 
   const operator: Person = {
@@ -121,9 +122,16 @@ export async function openOperatorSession(
   const appended = await parts.journal.append(
     call.request,
     () => ({ type: "operator.login", ...fields, expiresAt: rfc3339(expiresAt) }),
-    { blobs, marks: proofMarks(presented) },
+    { blobs, marks: [...proofMarks(presented), ...tokenMarks(who)] },
   );
-  if ("conflict" in appended) return parts.journal.refused(proofUsed, { ...about, by: operator });
+  if ("conflict" in appended) {
+    const replayed = appended.conflict === "mark" && appended.mark === "token";
+    return parts.journal.refused(replayed ? tokenUsed : proofUsed, {
+      ...about,
+      by: operator,
+      identityToken: who.tokenId,
+    });
+  }
   const token = newToken("sgo", parts);
   parts.operatorSessions.keep(token, { person: operator.id, cnf: presented.cnf, methods: who.methods, expiresAt });
   return { operator, token, expiresAt };
@@ -134,7 +142,19 @@ interface Who {
   readonly subject: string;
   readonly methods?: readonly string[];
   readonly tokenId?: string;
+  /** Of the identity token, milliseconds since the epoch. */
+  readonly expiresAt?: number;
 }
+
+/** An identity token logs in once, with the key that presented it first. */
+const tokenMarks = ({ tokenId, expiresAt }: Who): readonly Mark[] =>
+  tokenId === undefined ? [] : [{ kind: "token", id: sha256(tokenId), expiresAt: (expiresAt ?? 0) + tokenMemory }];
+
+const tokenUsed: Refusal = refuse(
+  "TOKEN_REPLAYED",
+  "this identity token has logged somebody in already",
+  "log in again: signet login; if the first login was not yours, tell another operator",
+);
 
 async function identify(token: string | undefined, cnf: Confirmation, parts: Parts): Promise<Who | Refusal> {
   if (token === undefined) return ownKey(cnf) ?? refuse("PROOF_INVALID", "no key was presented", "signet login");
@@ -175,19 +195,31 @@ export async function addOperator(
   const appended = await parts.journal.append(call.request, () => addition.body, {
     blobs: addition.blobs,
     puts: [addition.put],
-    marks: proofMarks(asker.presented),
+    ...alone(byPerson(asker, parts.state), parts.twoPersons && decides(addition.operator)),
   });
+  if ("conflict" in appended && appended.conflict === "mark" && appended.mark === "token")
+    return requestApproval(call, action, asker, parts);
   if ("conflict" in appended) return parts.journal.refused(proofUsed, about);
   return { operator: addition.operator, receipt: receiptOf(appended) };
 }
 
+const decides = ({ roles }: Pick<Person, "roles">): boolean => roles.includes("operator") || roles.includes("approver");
+
 /** Without a second person there is nobody to ask: the first operator adds the second alone, and the entry says so. */
 const somebodyElseApproves = (asker: Person, parts: Parts): boolean =>
-  parts.state
-    .records("person")
-    .some(
-      ({ value }) => value.id !== asker.id && value.roles.some((role) => role === "operator" || role === "approver"),
-    );
+  parts.state.records("person").some(({ value }) => value.id !== asker.id && decides(value));
+
+/** That happens once in the life of a log: a mark that never expires stands for it. */
+const alone = (by: ReturnType<typeof byPerson>, second: boolean): ReturnType<typeof byPerson> =>
+  second
+    ? {
+        ...by,
+        marks: [
+          ...(by.marks ?? []),
+          { kind: "token", id: sha256("the second operator"), expiresAt: Number.MAX_SAFE_INTEGER },
+        ],
+      }
+    : by;
 
 /** The entry and the record of one addition, for whoever commits it. */
 export function operatorAddition(
@@ -201,6 +233,7 @@ export function operatorAddition(
   | Refusal {
   const problem =
     nameProblem(action.name) ??
+    identityProblem(action) ??
     (action.roles.length === 0
       ? refuse("INPUT_INVALID", "an operator needs at least one role", "--role operator, approver or auditor")
       : undefined);
@@ -261,6 +294,16 @@ export async function removeOperator(
       refuse("INPUT_INVALID", `${stored.value.name} is the last operator`, "add another one first"),
       about,
     );
+  const deciders = parts.state.records("person").filter(({ value }) => value.id !== request.operator && decides(value));
+  if (parts.twoPersons && decides(stored.value) && deciders.length < 2)
+    return parts.journal.refused(
+      refuse(
+        "INPUT_INVALID",
+        `without ${stored.value.name} nobody could approve what another asks for`,
+        "add a third person first",
+      ),
+      about,
+    );
   const { fields, blobs } = callerFields(asker.person, asker.presented);
   const appended = await parts.journal.append(
     call.request,
@@ -268,7 +311,7 @@ export async function removeOperator(
     {
       blobs,
       puts: [{ kind: "person", id: stored.value.id, value: undefined, expects: stored.revision }],
-      marks: proofMarks(asker.presented),
+      ...byPerson(asker, parts.state),
     },
   );
   if ("conflict" in appended)
@@ -303,6 +346,17 @@ const nameProblem = (name: string): Refusal | undefined =>
         `"${shown(name)}" is not a name`,
         "use letters, digits, space and . _ @ -, at most 63 characters",
       );
+
+const identityProblem = ({
+  issuer,
+  subject,
+}: {
+  readonly issuer: string;
+  readonly subject: string;
+}): Refusal | undefined =>
+  issuer.length <= 256 && subject.length <= 256 && subject.length > 0 && issuer.length > 0
+    ? undefined
+    : refuse("INPUT_INVALID", "issuer and subject have 1 to 256 characters each");
 
 const plain = ({
   id,

@@ -5,7 +5,6 @@
 import type { EntryBody } from "../model/entry.ts";
 import type { Log, LogTree } from "../ports/log.ts";
 import type { Witnessed, Witnesses } from "../ports/witness.ts";
-import type { Step } from "../std/steps.ts";
 import { heading } from "./audit.ts";
 import type { Checkpoint } from "./index.ts";
 import type { Journal } from "./journal.ts";
@@ -16,7 +15,6 @@ export interface PublishParts {
   readonly remember: (checkpoint: string) => Promise<void>;
   readonly witnesses: Witnesses | undefined;
   readonly journal: Pick<Journal, "append">;
-  readonly step: Step;
   /** Stops signing, with words for the operator. */
   readonly stop: (reason: string) => void;
 }
@@ -27,11 +25,14 @@ export interface Publishing {
   current(): Checkpoint | undefined;
   /** The newest answer of each witness. */
   answers(): readonly Witnessed[];
+  /** Whether the newest answers reach the quorum of the witness policy; true without one. */
+  quorum(): boolean;
 }
 
 export function publishing(parts: PublishParts): Publishing {
   let published: Checkpoint | undefined;
   let answers: readonly Witnessed[] = [];
+  let quorum = true;
   const reported = new Set<string>();
 
   async function publish(): Promise<void> {
@@ -39,33 +40,34 @@ export function publishing(parts: PublishParts): Publishing {
     if (size === 0 || (published?.size === size && answers.every((one) => one.result === "cosigned"))) return;
     const note = await parts.log.checkpoint();
     const head = heading(note);
-    const witnessed = await witness(note, head.size);
-    await parts.tree.publish(witnessed);
-    parts.step("publish.after-tiles");
-    await parts.remember(note);
-    published = {
-      ...head,
-      note: witnessed,
-      witnesses: answers.filter((one) => one.result === "cosigned").map((one) => one.witness),
-    };
+    // Before any witness is asked: what protects against a rollback must not wait for somebody else's answer.
+    if (published?.size !== head.size) {
+      await parts.tree.publish(note);
+      await parts.remember(note);
+      published = { ...head, note, witnesses: [] };
+    }
+    if (parts.witnesses) await witnessed(parts.witnesses, note, head);
   }
 
-  async function witness(note: string, size: number): Promise<string> {
-    if (!parts.witnesses) return note;
-    const heard = await parts.witnesses.submit({
+  async function witnessed(witnesses: Witnesses, note: string, head: ReturnType<typeof heading>): Promise<void> {
+    const heard = await witnesses.submit({
       note,
-      size,
-      consistency: (from) => parts.log.consistency(from, size),
+      size: head.size,
+      consistency: (from) => parts.log.consistency(from, head.size),
     });
     answers = heard.answers;
+    quorum = heard.quorum;
     for (const answer of heard.answers)
       if (answer.result === "ahead" || answer.result === "forked") await alarm(answer);
-    return heard.note;
+    const names = heard.answers.filter((one) => one.result === "cosigned").map((one) => one.witness);
+    if (names.length === 0) return;
+    await parts.tree.publish(heard.note);
+    published = { ...head, note: heard.note, witnesses: names };
   }
 
   async function alarm(answer: Extract<Witnessed, { result: "ahead" | "forked" }>): Promise<void> {
     parts.stop(
-      `witness ${answer.witness}: ${answer.message}. The log was rolled back or forked: restore the newest backup, or start a new log with signetd recover --accept-loss`,
+      `witness ${answer.witness}: ${answer.message}. The log was rolled back or forked: restore the newest backup; where none helps, begin a new log under a new origin: signetd recover (docs/guide/recover.md)`,
     );
     if (reported.has(answer.witness)) return;
     reported.add(answer.witness);
@@ -73,5 +75,5 @@ export function publishing(parts: PublishParts): Publishing {
     await parts.journal.append(undefined, () => body);
   }
 
-  return { publish, current: () => published, answers: () => answers };
+  return { publish, current: () => published, answers: () => answers, quorum: () => quorum };
 }

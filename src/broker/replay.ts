@@ -7,6 +7,8 @@ import type { Clock } from "../std/clock.ts";
 export interface Replay {
   /** True for one request, however often that request asks. Without a proof (mTLS, bearer) there is nothing to replay. */
   once(proof: Proof | undefined, request: string): boolean;
+  /** Whether another request has used it, as far as this memory was told. */
+  used(proof: Proof | undefined, request: string): boolean;
 }
 
 /** A full memory refuses: forgetting would let a proof pass twice. */
@@ -24,6 +26,10 @@ export function replayMemory(clock: Clock): Replay {
       if (seen.size >= capacity) return false;
       seen.set(mark, { request, expiresAt: proof.expiresAt });
       return true;
+    },
+    used(proof, request) {
+      const before = proof && seen.get(Buffer.from(proof.mark).toString("latin1"));
+      return before !== undefined && before.request !== request;
     },
   };
 }

@@ -1,15 +1,13 @@
 // One person asks for what takes two: a pending action, bound to the hash of exactly that action.
 
-import type { Action, PendingAction } from "../model/approval.ts";
+import { type Action, actionHash, type PendingAction } from "../model/approval.ts";
 import { type Refusal, refuse } from "../model/errors.ts";
 import { type Person, principalKey } from "../model/principal.ts";
 import { rfc3339 } from "../std/clock.ts";
-import { sha256Hex } from "../std/digest.ts";
 import { newId } from "../std/id.ts";
-import { canonicalJson } from "../std/json.ts";
+import { byPerson } from "./by-person.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
 import { proofUsed } from "./guard.ts";
-import { proofMarks } from "./open-session.ts";
 import type { Parts } from "./parts.ts";
 
 /** A pending action waits for a day. Milliseconds. */
@@ -26,7 +24,7 @@ export async function requestApproval(
   const pending: PendingAction = {
     id: newId("pa", parts.clock, parts.random),
     action,
-    hash: sha256Hex(canonicalJson({ ...action })),
+    hash: actionHash(action),
     requester: principalKey(asker.person),
     requesterName: asker.person.name,
     requestedAt: at,
@@ -47,7 +45,7 @@ export async function requestApproval(
     {
       blobs,
       puts: [{ kind: "pending", id: pending.id, value: pending, expects: 0 }],
-      marks: proofMarks(asker.presented),
+      ...byPerson(asker, parts.state),
     },
   );
   if ("conflict" in appended)

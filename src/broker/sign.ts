@@ -15,7 +15,7 @@ import { sha256Hex } from "../std/digest.ts";
 import { type Asked, attemptOf, finish } from "./asked.ts";
 import { attempts, keepAnswers, storable } from "./attempt.ts";
 import { type Call, callerFields } from "./call.ts";
-import { admit, endedSession, parse, proofUsed, type SignRequest, spent } from "./guard.ts";
+import { admit, endedSession, parse, proofUsed, type SignRequest, shown, spent } from "./guard.ts";
 import type { Signed } from "./index.ts";
 import { recordItems } from "./journal.ts";
 import type { Parts } from "./parts.ts";
@@ -37,15 +37,24 @@ export function signing(parts: Parts): (call: Call, request: SignRequest) => Pro
     return isRefusal(asked) ? asked : oneAtATime(asked, () => perform(asked));
   };
 
+  /** A proof whose request was refused is used up too, or the request could be sent again once its cause is gone. */
+  async function refused(refusal: Refusal, asked: Asked): Promise<Refusal> {
+    parts.replay.once(asked.presented.proof, asked.call.request);
+    return parts.journal.refused(refusal, asked.about);
+  }
+
   async function perform(asked: Asked): Promise<Signed | Refusal> {
+    if (parts.replay.used(asked.presented.proof, asked.call.request)) return refused(proofUsed, asked);
+    if (asked.call.signal.aborted)
+      throw new Fault("OVERLOADED", "nobody waits for this any more", { nothingHappened: true });
     const decision = admit(asked.session, asked.prepared, parts.clock(), parts.policy().hash, parts.rate);
-    if (isRefusal(decision)) return (await answered(asked)) ?? parts.journal.refused(decision, asked.about);
+    if (isRefusal(decision)) return (await answered(asked)) ?? refused(decision, asked);
 
     parts.step("sign.before-intent");
-    const intent = await journalIntent(asked, decision, parts);
+    const intent = await doubted(asked, parts, () => journalIntent(asked, decision, parts));
     if ("conflict" in intent) {
       const before = intent.conflict === "mark" ? undefined : await answered(asked);
-      return before ?? parts.journal.refused(conflicted(intent, asked, parts.clock()), asked.about);
+      return before ?? refused(conflicted(intent, asked, parts.clock()), asked);
     }
     parts.step("sign.after-intent");
 
@@ -68,7 +77,7 @@ async function ask(call: Call, request: SignRequest, parts: Parts): Promise<Aske
     by: session.principal,
     presented,
     session: session.id,
-    keys: [request.key],
+    keys: [shown(request.key)],
   };
   const parsed = parse(request, session, parts.state);
   if (isRefusal(parsed)) return parts.journal.refused(parsed, about);
@@ -114,6 +123,30 @@ function journalIntent(asked: Asked, decision: Decision, parts: Parts): Promise<
       begin: { ...attempt, expiresAt: session.expiresAt + keepAnswers },
     },
   );
+}
+
+/** An intent whose commit is in doubt: should it be there after all, its outcome is that nothing was done. */
+async function doubted<T>(asked: Asked, parts: Parts, write: () => Promise<T>): Promise<T> {
+  const { size } = parts.log.head();
+  try {
+    return await write();
+  } catch (error) {
+    if (!(error instanceof Fault && error.nothingHappened)) {
+      const { fields } = callerFields(asked.session.principal, asked.presented);
+      const recorded = recordItems(asked.records);
+      parts.unfinished.doubtful(asked.call.request, size, (intent) => ({
+        type: "sign.outcome",
+        ...fields,
+        session: asked.session.id,
+        key: keyUse(asked.version),
+        items: recorded.items,
+        intent,
+        result: "failed",
+        code: "LOG_NOT_DURABLE",
+      }));
+    }
+    throw error;
+  }
 }
 
 /** Never throws: whatever happens at the custody is an outcome, and outcomes are recorded. */
@@ -224,6 +257,7 @@ function conflicted(conflict: Conflict, asked: Asked, at: number): Refusal {
       return proofUsed;
     case "attempt":
     case "revision":
+    case "session-limit":
       return refuse(
         "UNFINISHED",
         "another attempt under this idempotency key is under way",

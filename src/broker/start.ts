@@ -7,16 +7,22 @@ import { differences, type Replayed, replay } from "../model/replay.ts";
 import type { SigningSession } from "../model/session.ts";
 import type { Log, State } from "../ports/log.ts";
 import { equalBytes, fromUtf8, hex } from "../std/bytes.ts";
+import { verifyCheckpoint } from "../tlog/checkpoint.ts";
 import { leafHash } from "../tlog/merkle.ts";
+import type { Vkey } from "../tlog/vkey.ts";
 import { heading } from "./audit.ts";
 import type { Journal } from "./journal.ts";
 
-/** All leaves, told again. Throws Fault LOG_DAMAGED where a leaf is not an entry. */
+/** Sessions are told and compared until this long after their expiry: clocks may be set back. Milliseconds. */
+const sessionMemory = 24 * 3_600_000;
+
+/** All leaves, told again; `now` in milliseconds since the epoch. Throws Fault LOG_DAMAGED where a leaf is not an entry. */
 export async function readWholeLog(
   log: Pick<Log, "leaves" | "head">,
+  now: number,
   progress: (done: number, of: number) => void,
 ): Promise<Replayed> {
-  const telling = replay();
+  const telling = replay(Math.max(0, now - sessionMemory));
   const { size } = log.head();
   for await (const { index, leaf } of log.leaves(0, size)) {
     telling.entry(index, hex(leafHash(leaf)), entryOf(leaf, index));
@@ -36,10 +42,10 @@ function entryOf(leaf: Uint8Array, index: number): Entry {
 /** Throws Fault LOG_DAMAGED where the tables say otherwise than the leaves. */
 export async function compareTables(replayed: Replayed, state: State): Promise<void> {
   const found = differences(replayed, {
-    keys: state.records("key").map(({ value }) => value),
-    people: state.records("person").map(({ value }) => value),
-    pending: state.records("pending").map(({ value }) => value),
-    sessions: await openSessions(state),
+    keys: state.records("key"),
+    people: state.records("person"),
+    pending: state.records("pending"),
+    sessions: await openSessions(state, replayed.since),
     policy: state.record("policy", "current")?.value.hash,
   });
   if (found.length > 0) {
@@ -50,11 +56,11 @@ export async function compareTables(replayed: Replayed, state: State): Promise<v
   }
 }
 
-/** Sessions that the tables would let sign, or did until they expired; ended ones lend nothing. */
-async function openSessions(state: State): Promise<readonly SigningSession[]> {
+/** Sessions that the tables would let sign, or did until they expired after `since`; ended ones lend nothing. */
+async function openSessions(state: State, since: number): Promise<readonly SigningSession[]> {
   const out: SigningSession[] = [];
   for (let after: number | undefined; ; ) {
-    const page = await state.sessions({ open: true, at: 0 }, { limit: pageSize, backward: false, after });
+    const page = await state.sessions({ open: true, at: since }, { limit: pageSize, backward: false, after });
     out.push(...page);
     if (page.length < pageSize) return out;
     after = page.at(-1)?.entry;
@@ -63,16 +69,47 @@ async function openSessions(state: State): Promise<readonly SigningSession[]> {
 
 const pageSize = 1000;
 
-/** Throws Fault LOG_DAMAGED where the checkpoint remembered outside the database is not one of this log's past. */
+/** What stands outside the database, where restoring or editing it leaves them alone. */
+export interface Outside {
+  /** The last checkpoint that was published, in a file of its own. */
+  readonly remembered: string | undefined;
+  /** The checkpoint of the published tree. */
+  readonly published: string | undefined;
+}
+
+/**
+ * Throws Fault LOG_DAMAGED where a checkpoint outside the database is not signed with this log's key, or not one of
+ * this log's past. Returns, in words, what could not be compared although there is something to compare it with.
+ */
 export async function rememberedHolds(
-  remembered: string | undefined,
+  { remembered, published }: Outside,
   log: Pick<Log, "head"> & { rootAt(size: number): Promise<Uint8Array> },
+  vkey: Vkey,
+): Promise<string | undefined> {
+  if (remembered !== undefined) await isOfThePast(remembered, "remembered", log, vkey);
+  if (published !== undefined) await isOfThePast(published, "published", log, vkey);
+  const nothing = remembered === undefined && published === undefined;
+  return nothing && log.head().size > 0 ? "no remembered checkpoint to compare with" : undefined;
+}
+
+async function isOfThePast(
+  note: string,
+  which: keyof Outside,
+  log: Pick<Log, "head"> & { rootAt(size: number): Promise<Uint8Array> },
+  vkey: Vkey,
 ): Promise<void> {
-  if (remembered === undefined) return;
-  const { origin, size, root } = heading(remembered);
+  const { origin } = heading(note);
   const head = log.head();
-  if (origin !== head.origin)
-    throw new Fault("LOG_DAMAGED", `the remembered checkpoint is of the log ${origin}, the database of ${head.origin}`);
+  const verdict = verifyCheckpoint(note, { logs: [vkey] });
+  if (verdict.verdict === "rejected") {
+    throw new Fault(
+      "LOG_DAMAGED",
+      origin === head.origin
+        ? `the ${which} checkpoint is not one that this log's key signed: ${verdict.message}. Restore the newest backup.`
+        : `the ${which} checkpoint is of the log ${origin}, the database of ${head.origin}`,
+    );
+  }
+  const { size, root } = verdict.checkpoint;
   if (size > head.size) {
     throw new Fault(
       "LOG_DAMAGED",

@@ -4,6 +4,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Entry, maxLeafBytes } from "../model/entry.ts";
 import { Fault } from "../model/errors.ts";
+import { principalKey } from "../model/principal.ts";
 import type { Conflict, Facts, Head, Mark, Spend, Write } from "../ports/log.ts";
 import { equalBytes, hex, utf8 } from "../std/bytes.ts";
 import { sha256 } from "../std/digest.ts";
@@ -178,6 +179,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
       (write.token && endedConflict(write.token.session)) ??
       (write.begin && once.attempted(write.begin.id) ? { conflict: "attempt" } : undefined) ??
       markConflict(write.marks ?? []) ??
+      (write.open && crowdedConflict(write.open)) ??
       revisionConflict(write)
     );
   }
@@ -186,6 +188,14 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
     const session = sessions.find(id);
     if (session?.state === "OPEN") return undefined;
     return { conflict: "session-ended", ...(session && { usesLeft: session.usesLeft }) };
+  }
+
+  function crowdedConflict({ session, most }: NonNullable<Write["open"]>): Conflict | undefined {
+    if (most === undefined) return undefined;
+    const { principal, grant, openedAt } = session;
+    return sessions.countOpen(principalKey(principal), grant, openedAt) < most
+      ? undefined
+      : { conflict: "session-limit" };
   }
 
   function spendConflict({ session: id, uses, at, key, number, policy }: Spend): Conflict | undefined {
@@ -209,8 +219,10 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
     return taken && { conflict: "mark", mark: taken.kind };
   }
 
-  function revisionConflict({ puts = [] }: Write): Conflict | undefined {
-    const stale = puts.find(({ kind, id, expects }) => (records.find(kind, id)?.revision ?? 0) !== expects);
+  function revisionConflict({ puts = [], unchanged = [] }: Write): Conflict | undefined {
+    const stale = [...unchanged, ...puts].find(
+      ({ kind, id, expects }) => (records.find(kind, id)?.revision ?? 0) !== expects,
+    );
     return stale && { conflict: "revision", kind: stale.kind, id: stale.id };
   }
 

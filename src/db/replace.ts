@@ -17,7 +17,6 @@ import { syncFolder } from "./tree.ts";
 const preparing = "recovering";
 const ownFile = /^(?:(?:truth|views)\.sqlite.*|log|log\.key|log\.key\.new|remembered|\..*\.tmp)$/;
 const begun = /^recovered-(.+)\.([12])$/;
-const replaced = /^replaced-/;
 
 interface Begun {
   readonly time: string;
@@ -74,7 +73,7 @@ export function refuseHalfReplaced(directory: string): void {
 /** Folders with logs that were replaced here. */
 export const replacedLogs = (directory: string): readonly string[] =>
   readdirSync(directory)
-    .filter((name) => replaced.test(name))
+    .filter((name) => name.startsWith("replaced-"))
     .map((name) => join(directory, name));
 
 async function finish(directory: string, { time, phase }: Begun, step: Step): Promise<string> {

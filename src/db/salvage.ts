@@ -91,10 +91,12 @@ export function salvage(directory: string, at: number): Salvage {
     }
   }
 
-  const records = <T>(kind: string, shape: z.ZodType<T>): readonly T[] =>
-    [...rows(`the table of records (${kind})`, "SELECT id, json FROM record WHERE kind = ? ORDER BY id", kind)].flatMap(
+  function records<T>(kind: string, shape: z.ZodType<T>): readonly T[] {
+    const sql = "SELECT id, json FROM record WHERE kind = ? ORDER BY id";
+    return [...rows(`the table of records (${kind})`, sql, kind)].flatMap(
       (row) => reading(`${kind} ${String(row["id"])}`, () => shape.parse(JSON.parse(String(row["json"])))) ?? [],
     );
+  }
 
   const count = (what: string, sql: string, ...values: readonly (string | number)[]): number => {
     const [row] = rows(what, sql, ...values);

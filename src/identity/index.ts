@@ -8,7 +8,7 @@ import { proofs } from "./dpop.ts";
 import type { IssuerConfig } from "./issuer.ts";
 import { identityTokens } from "./tokens.ts";
 
-export type { IssuerConfig } from "./issuer.ts";
+export type { ClaimNames, IssuerConfig } from "./issuer.ts";
 export { tokenAlgorithms } from "./issuer.ts";
 export { providers } from "./providers.ts";
 

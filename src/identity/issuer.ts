@@ -13,7 +13,10 @@ export type TokenAlgorithm = (typeof tokenAlgorithms)[number];
 /** Our field ← name of the issuer's top-level claim. */
 export type ClaimNames = Readonly<
   { readonly tenantId: string; readonly projectId: string } & Partial<
-    Record<Exclude<keyof Workload, "kind" | "provider" | "issuer" | "subject" | "tenantId" | "projectId">, string>
+    Record<
+      Exclude<keyof Workload, "kind" | "provider" | "issuer" | "subject" | "tenantId" | "projectId">,
+      string | undefined
+    >
   >
 >;
 

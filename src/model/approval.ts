@@ -1,5 +1,7 @@
 // Two-person actions: what waits for a second person, bound to the hash of exactly that action.
 
+import { sha256Hex } from "../std/digest.ts";
+import { canonicalJson } from "../std/json.ts";
 import type { KeyState } from "./key.ts";
 import type { Role } from "./principal.ts";
 
@@ -10,6 +12,8 @@ export type Action =
       readonly number: number;
       readonly to: KeyState;
       readonly reason: string;
+      /** Revision of the key when it was asked: any change since voids the action. */
+      readonly asOf: number;
     }
   | {
       readonly kind: "operator.add";
@@ -18,6 +22,9 @@ export type Action =
       readonly subject: string;
       readonly roles: readonly Role[];
     };
+
+/** SHA-256 (hex) of the action's canonical JSON: what an approver approves. */
+export const actionHash = (action: Action): string => sha256Hex(canonicalJson({ ...action }));
 
 export type PendingState = "PENDING" | "APPROVED" | "DENIED" | "EXPIRED" | "WITHDRAWN";
 

@@ -88,6 +88,8 @@ export type EntryBody =
       readonly decision: Decision;
       readonly uses: Uses;
       readonly expiresAt: string;
+      /** SHA-256 (hex) of the canonical JSON of the limits that were fixed into the session; absent with `again`. */
+      readonly limits?: string | undefined;
       readonly reason?: string | undefined;
       /** The same identity token and key asked again: a fresh session token, nothing else changed. */
       readonly again?: boolean | undefined;
@@ -181,6 +183,8 @@ export type EntryBody =
       readonly policy: string;
       readonly before?: string | undefined;
       readonly files: BlobRef;
+      /** Ids of the open sessions that go on under this set; up to 200, beyond that a side blob. All others sign no more. */
+      readonly sessions?: readonly string[] | BlobRef | undefined;
       readonly grants: number;
       readonly cases: number;
     }

@@ -272,7 +272,7 @@ const faults = {
     exit: 13,
     title: "the log is damaged, truncated, rolled back or forked",
     explain:
-      "Signet refuses to sign on a log that it cannot prove. The message names the index. Restore the newest backup, or start a new log lawfully with `signetd recover --accept-loss`.",
+      "Signet refuses to sign on a log that it cannot prove. The message says what it found. Restore the newest backup. Where none helps, `signetd recover` says what a new log under a new origin would cost, and `signetd recover --accept-loss` begins it (docs/guide/recover.md).",
   },
   SHUTTING_DOWN: {
     number: "SGN-5003",

@@ -1,6 +1,9 @@
 // What a grant lets a session do: typed limits that plain code checks on every item of every request.
 // `policy/` reads grants from files and decides who gets one; here is only what is fixed into the session.
 
+import { sha256Hex } from "../std/digest.ts";
+import { canonicalJson, type Json } from "../std/json.ts";
+
 /** Segment glob: `*` matches within one `/`-segment, `**` as a whole segment matches any number of them. Never a regex. */
 export type Glob = string;
 
@@ -39,6 +42,9 @@ export interface GrantLimits {
     readonly digest?: Readonly<Record<string, never>> | undefined;
   };
 }
+
+/** SHA-256 (hex) of the limits' canonical JSON: how the log names them. */
+export const limitsHash = (limits: GrantLimits): string => sha256Hex(canonicalJson(limits as unknown as Json)); // plain data of ours
 
 /** What policy said, as it stands in the log. */
 export interface Decision {

@@ -1,19 +1,24 @@
 // State, told again from the leaves alone: what the log says must be what the tables say, or the daemon does not start.
 
 import { rfc3339 } from "../std/clock.ts";
-import { canonicalJson } from "../std/json.ts";
-import type { Action, PendingAction } from "./approval.ts";
-import type { Entry, LeafRef } from "./entry.ts";
-import type { Key, KeyAlgorithm, KeyState, KeyVersion, Purpose } from "./key.ts";
-import { type Confirmation, type Person, type Principal, principalKey } from "./principal.ts";
+import { sha256Hex } from "../std/digest.ts";
+import { canonicalJson, type Json } from "../std/json.ts";
+import { actionHash, type PendingAction } from "./approval.ts";
+import type { Entry, EntryBody, LeafRef, OperatorRecord } from "./entry.ts";
+import { limitsHash } from "./grant.ts";
+import { type Key, type KeyAlgorithm, type KeyState, type KeyVersion, type Purpose, versionId } from "./key.ts";
+import { type Person, principalKey } from "./principal.ts";
 import type { SigningSession } from "./session.ts";
 
 export interface ReplayedSession {
   readonly usesLeft: number;
-  readonly usesGranted: number;
   readonly state: "OPEN" | "CLOSED" | "REVOKED";
-  /** Who may sign, with which keys, proved how, until when: fixed when the session opened. */
+  /** Hash over who may sign, with which keys, proved how, how often, until when: fixed when the session opened. */
   readonly terms: string;
+  /** Hash of the limits; undefined where an older version opened the session. */
+  readonly limits: string | undefined;
+  /** Hashes of policy sets that may permit it now: one, where the log tells of each reload which sessions it kept. */
+  readonly policies: readonly string[];
 }
 
 export interface ReplayedKey {
@@ -21,22 +26,25 @@ export interface ReplayedKey {
   readonly publicKey: string;
   /** What it is for, and where it lives: fixed when it was made. */
   readonly terms: string;
+  /** Index of the newest leaf that changed it. */
+  readonly at: number;
+}
+
+interface ReplayedPending {
+  readonly state: PendingAction["state"];
+  /** Hash over what was asked, by whom, until when. */
+  readonly terms: string;
 }
 
 export interface Replayed {
   /** Per key version. */
   readonly keys: ReadonlyMap<string, ReplayedKey>;
-  readonly people: ReadonlyMap<string, Pick<Person, "name" | "issuer" | "subject" | "roles">>;
-  readonly pending: ReadonlyMap<
-    string,
-    {
-      readonly hash: string;
-      readonly state: PendingAction["state"];
-      readonly action: Action;
-      readonly requester: string;
-    }
-  >;
+  readonly people: ReadonlyMap<string, OperatorRecord>;
+  readonly pending: ReadonlyMap<string, ReplayedPending>;
+  /** Without those that expired by `since`. */
   readonly sessions: ReadonlyMap<string, ReplayedSession>;
+  /** Milliseconds since the epoch. */
+  readonly since: number;
   readonly policy: string | undefined;
   /** Of the newest daemon.start. */
   readonly epoch: number;
@@ -53,14 +61,12 @@ export interface Replay {
   result(): Replayed;
 }
 
-export function replay(): Replay {
+/** Sessions that expired by `since` (milliseconds since the epoch) can lend nothing any more and are not kept. */
+export function replay(since = 0): Replay {
   const keys = new Map<string, ReplayedKey>();
-  const people = new Map<string, Pick<Person, "name" | "issuer" | "subject" | "roles">>();
-  const pending = new Map<string, { hash: string; state: PendingAction["state"]; action: Action; requester: string }>();
-  const sessions = new Map<
-    string,
-    { usesLeft: number; usesGranted: number; state: ReplayedSession["state"]; terms: string }
-  >();
+  const people = new Map<string, OperatorRecord>();
+  const pending = new Map<string, ReplayedPending>();
+  const sessions = new Map<string, ReplayedSession>();
   const unfinished = new Map<number, { intent: LeafRef; session: string | undefined; reported: boolean }>();
   let policy: string | undefined;
   let epoch = 0;
@@ -69,31 +75,40 @@ export function replay(): Replay {
     unfinished.set(index, { intent: { index, hash }, session, reported: false });
   }
 
+  function change(id: string, to: (session: ReplayedSession) => Partial<ReplayedSession>): void {
+    const session = sessions.get(id);
+    if (session) sessions.set(id, { ...session, ...to(session) });
+  }
+
+  /** Sessions that a reload did not keep stay with the policy that they had, and sign no more. */
+  function reload(to: string, kept: Extract<EntryBody, { type: "policy.change" }>["sessions"]): void {
+    if (kept && !("blob" in kept)) for (const id of kept) change(id, () => ({ policies: [to] }));
+    else for (const id of sessions.keys()) change(id, ({ policies }) => ({ policies: [...policies, to] }));
+  }
+
   function entry(index: number, hash: string, one: Entry): void {
     switch (one.type) {
       case "daemon.start":
         epoch = Math.max(epoch, one.epoch);
         return;
       case "session.open":
+        if (one.again || Date.parse(one.expiresAt) <= since) return;
         sessions.set(one.session, {
           usesLeft: one.uses.left,
-          usesGranted: one.uses.granted,
           state: "OPEN",
-          terms: sessionTerms(one.by, one.cnf, one.keys, one.expiresAt),
+          terms: openedTerms(one),
+          limits: one.limits,
+          policies: [one.decision.policy],
         });
         return;
       case "session.close":
-      case "session.revoke": {
-        const session = sessions.get(one.session);
-        if (session) session.state = one.type === "session.close" ? "CLOSED" : "REVOKED";
+      case "session.revoke":
+        change(one.session, () => ({ state: one.type === "session.close" ? "CLOSED" : "REVOKED" }));
         return;
-      }
-      case "sign.intent": {
-        const session = sessions.get(one.session);
-        if (session) session.usesLeft -= one.uses.spent;
+      case "sign.intent":
+        change(one.session, ({ usesLeft }) => ({ usesLeft: usesLeft - one.uses.spent }));
         begin(index, hash, one.session);
         return;
-      }
       case "key.create.intent":
         begin(index, hash, undefined);
         return;
@@ -104,6 +119,7 @@ export function replay(): Replay {
             state: "PRE_ACTIVATION",
             publicKey: one.publicKey ?? "",
             terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri ?? ""),
+            at: index,
           });
         return;
       case "sign.outcome":
@@ -116,7 +132,7 @@ export function replay(): Replay {
       }
       case "key.state": {
         const key = keys.get(`${one.key}/${String(one.version)}`);
-        if (key) keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to });
+        if (key) keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to, at: index });
         return;
       }
       case "key.adopt":
@@ -124,20 +140,15 @@ export function replay(): Replay {
           state: one.to,
           publicKey: one.publicKey,
           terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri),
+          at: index,
         });
         return;
       case "approval.request":
-        pending.set(one.pending, {
-          hash: one.hash,
-          state: "PENDING",
-          action: one.action,
-          requester: principalKey(one.by),
-        });
+        pending.set(one.pending, { state: "PENDING", terms: askedTerms(one) });
         return;
       case "approval.decide": {
         const waiting = pending.get(one.pending);
-        if (waiting)
-          waiting.state = one.verdict === "approved" ? "APPROVED" : one.verdict === "denied" ? "DENIED" : "WITHDRAWN";
+        if (waiting) pending.set(one.pending, { ...waiting, state: decided[one.verdict] });
         return;
       }
       case "operator.change":
@@ -146,6 +157,7 @@ export function replay(): Replay {
         return;
       case "policy.change":
         policy = one.policy;
+        reload(one.policy, one.sessions);
         return;
       case "refusal":
       case "operator.login":
@@ -159,26 +171,61 @@ export function replay(): Replay {
     }
   }
 
-  return { entry, result: () => ({ keys, people, pending, sessions, policy, epoch, unfinished }) };
+  return { entry, result: () => ({ keys, people, pending, sessions, since, policy, epoch, unfinished }) };
 }
 
-const sessionTerms = (
-  by: Principal,
-  cnf: Confirmation | undefined,
-  keys: readonly string[],
-  expiresAt: string,
-): string => [principalKey(by), canonicalJson(cnf ?? null), keys.join(), expiresAt].join(" ");
+const decided = { approved: "APPROVED", denied: "DENIED", withdrawn: "WITHDRAWN" } as const;
+
+/** Facts of ours are plain JSON by their types; interfaces lack the index signature that the compiler asks for. */
+const canonical = (facts: unknown): string => canonicalJson(facts as Json);
+
+const openedTerms = (one: Extract<EntryBody, { type: "session.open" }>): string =>
+  sha256Hex(
+    canonical({
+      principal: one.by,
+      cnf: one.cnf,
+      keys: one.keys,
+      grant: one.decision.grant,
+      usesGranted: one.uses.granted,
+      expiresAt: one.expiresAt,
+      identityToken: one.evidence?.identityToken,
+      reason: one.reason,
+    }),
+  );
+
+const sessionTerms = (session: SigningSession): string => {
+  const { principal, cnf, keys, grant, usesGranted, identityToken, reason } = session;
+  const expiresAt = rfc3339(session.expiresAt);
+  return sha256Hex(canonical({ principal, cnf, keys, grant, usesGranted, expiresAt, identityToken, reason }));
+};
+
+const askedTerms = (one: Extract<EntryBody, { type: "approval.request" }>): string =>
+  sha256Hex(
+    canonical({
+      action: one.action,
+      hash: one.hash,
+      requester: principalKey(one.by),
+      requesterName: one.by.kind === "person" ? one.by.name : "",
+      expiresAt: one.expiresAt,
+    }),
+  );
+
+const pendingTerms = (waiting: PendingAction): string => {
+  const { action, hash, requester, requesterName } = waiting;
+  return sha256Hex(canonical({ action, hash, requester, requesterName, expiresAt: rfc3339(waiting.expiresAt) }));
+};
 
 const keyTerms = (
   ...terms: readonly [purpose: Purpose, algorithm: KeyAlgorithm, custody: string, uri: string]
-): string => terms.join(" ");
+): string => canonicalJson(terms);
 
 /** What the tables say, as far as the leaves tell it too. */
 export interface Told {
-  readonly keys: readonly Key[];
-  readonly people: readonly Person[];
-  readonly pending: readonly PendingAction[];
-  /** All that are open by the tables, expired ones too. */
+  /** `id`: what they stand under; `revision`: one more than the index of the leaf that changed them. */
+  readonly keys: readonly { readonly id: string; readonly revision: number; readonly value: Key }[];
+  readonly people: readonly { readonly id: string; readonly value: Person }[];
+  readonly pending: readonly { readonly id: string; readonly value: PendingAction }[];
+  /** All that are open by the tables and had not expired by `Replayed.since`. */
   readonly sessions: readonly SigningSession[];
   readonly policy: string | undefined;
 }
@@ -186,40 +233,36 @@ export interface Told {
 /** Differences in words, empty where tables and leaves agree. */
 export function differences(replayed: Replayed, told: Told): readonly string[] {
   const out: string[] = [];
-  const versions = told.keys.flatMap((key) => key.versions);
-  for (const version of versions) out.push(...keyDifference(version, replayed));
-  for (const key of told.keys)
-    if (key.versions.some(({ purpose }) => purpose !== key.purpose))
-      out.push(`key ${key.name} has another purpose than its versions`);
-  if (versions.length !== replayed.keys.size)
-    out.push(`the tables hold ${String(versions.length)} key versions, the log ${String(replayed.keys.size)}`);
-  for (const person of told.people) {
-    if (!personHolds(person, replayed)) out.push(`operator ${person.name} is not as the log says`);
-  }
-  if (told.people.length !== replayed.people.size)
-    out.push(`the tables hold ${String(told.people.length)} operators, the log ${String(replayed.people.size)}`);
-  for (const waiting of told.pending) {
-    const said = replayed.pending.get(waiting.id);
-    if (said?.state !== waiting.state || said.hash !== waiting.hash)
-      out.push(`pending action ${waiting.id} is not as the log says`);
-  }
+  for (const one of told.keys) out.push(...keyDifferences(one, replayed));
+  out.push(...countDifference("key versions", told.keys.flatMap(({ value }) => value.versions).length, replayed.keys));
+  for (const { id, value } of told.people)
+    if (id !== value.id || !personHolds(value, replayed)) out.push(`operator ${value.name} is not as the log says`);
+  out.push(...countDifference("operators", told.people.length, replayed.people));
+  for (const { id, value } of told.pending)
+    if (id !== value.id || !pendingHolds(value, replayed)) out.push(`pending action ${id} is not as the log says`);
+  out.push(...countDifference("pending actions", told.pending.length, replayed.pending));
   out.push(...sessionDifferences(replayed.sessions, told.sessions));
   if (told.policy !== replayed.policy)
     out.push(`the policy in force is ${told.policy ?? "none"}, by the log ${replayed.policy ?? "none"}`);
   return out;
 }
 
+const countDifference = (what: string, found: number, { size }: { readonly size: number }): readonly string[] =>
+  found === size ? [] : [`the tables hold ${String(found)} ${what}, the log ${String(size)}`];
+
+function pendingHolds(waiting: PendingAction, { pending }: Replayed): boolean {
+  const said = pending.get(waiting.id);
+  return (
+    said?.state === waiting.state && said.terms === pendingTerms(waiting) && actionHash(waiting.action) === waiting.hash
+  );
+}
+
 /** A session that ended in both lends nothing, whatever else is said of it. */
 function sessionDifferences(replayed: Replayed["sessions"], open: readonly SigningSession[]): readonly string[] {
   const out: string[] = [];
-  for (const { id, state, usesLeft, principal, cnf, keys, expiresAt } of open) {
-    const said = replayed.get(id);
-    if (!said) out.push(`session ${id} is not in the log`);
-    else if (said.state !== state) out.push(`session ${id} is ${state}, by the log ${said.state}`);
-    else if (said.usesLeft !== usesLeft)
-      out.push(`session ${id} has ${String(usesLeft)} uses left, by the log ${String(said.usesLeft)}`);
-    else if (said.terms !== sessionTerms(principal, cnf, keys, rfc3339(expiresAt)))
-      out.push(`session ${id} has other terms (holder, keys, expiry) than the log says`);
+  for (const session of open) {
+    const wrong = sessionDifference(session, replayed.get(session.id));
+    if (wrong !== undefined) out.push(`session ${session.id} ${wrong}`);
   }
   const found = new Set(open.map(({ id }) => id));
   for (const [id, { state }] of replayed)
@@ -227,29 +270,60 @@ function sessionDifferences(replayed: Replayed["sessions"], open: readonly Signi
   return out;
 }
 
-function keyDifference(version: KeyVersion, replayed: Replayed): readonly string[] {
-  const name = `${version.key}/${String(version.number)}`;
-  const said = replayed.keys.get(name);
-  if (!said) return [`key ${name} is not in the log`];
-  if (said.state !== version.state) return [`key ${name} is ${version.state}, by the log ${said.state}`];
-  const wrong = identityDifference(version, said);
-  return wrong === undefined ? [] : [`key ${name} ${wrong}`];
+function sessionDifference(session: SigningSession, said: ReplayedSession | undefined): string | undefined {
+  const { state, usesLeft, policy, limits, openedAt, expiresAt } = session;
+  if (!said) return "is not in the log, or had expired long ago by the log";
+  if (said.state !== state) return `is ${state}, by the log ${said.state}`;
+  if (said.usesLeft !== usesLeft) return `has ${String(usesLeft)} uses left, by the log ${String(said.usesLeft)}`;
+  if (said.terms !== sessionTerms(session))
+    return "has other terms (holder, keys, grant, uses or expiry) than the log says";
+  if ((said.limits ?? limitsHash(limits)) !== limitsHash(limits) || openedAt + limits.ttl !== expiresAt)
+    return "has other limits than the log says";
+  if (!said.policies.includes(policy)) return `goes on under the policy ${policy}, by the log it does not`;
+  return undefined;
+}
+
+function keyDifferences({ id, revision, value }: Told["keys"][number], { keys }: Replayed): readonly string[] {
+  if (id !== value.name) return [`key ${value.name} stands under the name of ${id}`];
+  const out: string[] = [];
+  let newest = -1;
+  for (const [i, version] of value.versions.entries()) {
+    const name = versionId(version);
+    const said = keys.get(name);
+    newest = Math.max(newest, said?.at ?? -1);
+    if (version.key !== value.name || value.versions.findIndex(({ number }) => number === version.number) !== i)
+      out.push(`key ${name} is not of the key that it stands under, or there twice`);
+    else if (version.purpose !== value.purpose) out.push(`key ${id} has another purpose than its versions`);
+    else if (!said) out.push(`key ${name} is not in the log`);
+    else if (said.state !== version.state) out.push(`key ${name} is ${version.state}, by the log ${said.state}`);
+    else {
+      const wrong = identityDifference(version, said);
+      if (wrong !== undefined) out.push(`key ${name} ${wrong}`);
+    }
+  }
+  if (out.length === 0 && revision !== newest + 1)
+    out.push(`key ${id} was changed by leaf ${String(revision - 1)}, by the log it was leaf ${String(newest)}`);
+  return out;
 }
 
 /** In words, where what never changes of a key version is not what the log said when it was made. */
 export function identityDifference(version: KeyVersion, said: ReplayedKey): string | undefined {
   if (said.publicKey !== version.publicKey) return "has another public key than the log says";
+  if (version.fingerprint !== fingerprintOf(version.publicKey)) return "has another fingerprint than its public key";
   if (said.terms !== keyTerms(version.purpose, version.algorithm, version.custody, version.uri))
     return "has another purpose, algorithm or place than the log says";
   return undefined;
 }
 
+/** SHA-256 (hex) of what the armour of a PEM text holds: here the SPKI's DER. */
+const fingerprintOf = (pem: string): string =>
+  sha256Hex(Buffer.from(pem.replaceAll(/-----[^-]*-----|\s/g, ""), "base64"));
+
 /** Whether this person is who the log says, with the roles that it says. */
 export function personHolds(person: Person, { people }: Pick<Replayed, "people">): boolean {
   const said = people.get(person.id);
-  return (
-    said?.issuer === person.issuer &&
-    said.subject === person.subject &&
-    [...said.roles].sort().join() === [...person.roles].sort().join()
-  );
+  return said !== undefined && canonical({ ...person, kind: undefined, roles: [...person.roles].sort() }) === recorded(said);
 }
+
+const recorded = ({ id, name, issuer, subject, roles }: OperatorRecord): string =>
+  canonical({ id, name, issuer, subject, roles: [...roles].sort() });

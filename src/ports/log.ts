@@ -83,7 +83,10 @@ export interface Write {
   /** Keeps the answer of an attempt (for `sign`: the signatures), with the leaf index of this entry. */
   readonly finish?: { readonly id: Uint8Array; readonly answer: Uint8Array } | undefined; // dropped where `watch` does not hold
   readonly puts?: readonly Put[] | undefined;
-  readonly open?: { readonly session: SigningSession; readonly token: Uint8Array } | undefined;
+  /** Condition: records that this Write relies on and does not change, as they were read. */
+  readonly unchanged?: readonly { readonly kind: RecordKind; readonly id: string; readonly expects: number }[] | undefined;
+  /** Condition: fewer than `most` open sessions of this principal under this grant. */
+  readonly open?: { readonly session: SigningSession; readonly token: Uint8Array; readonly most?: number | undefined } | undefined;
   /** A further token (SHA-256) of an open session. */
   readonly token?: { readonly session: string; readonly token: Uint8Array } | undefined;
   readonly close?: { readonly session: string; readonly state: "CLOSED" | "REVOKED"; readonly at: number } | undefined;
@@ -106,6 +109,7 @@ export type Conflict =
     }
   | { readonly conflict: "mark"; readonly mark: Mark["kind"] }
   | { readonly conflict: "attempt" }
+  | { readonly conflict: "session-limit" }
   | { readonly conflict: "revision"; readonly kind: RecordKind; readonly id: string };
 
 export interface Appended {

@@ -9,17 +9,18 @@ import { errorTable, isFaultCode, isRefusal, type Refusal, refuse } from "../mod
 import type { Clock, Random } from "../std/clock.ts";
 import { sha256 } from "../std/digest.ts";
 import { newId } from "../std/id.ts";
-import { readBody } from "./body.ts";
+import { type Room, readBody, shareOf } from "./body.ts";
 import type { RequestContext } from "./context.ts";
 import { credentialsOf, unauthenticated } from "./credentials.ts";
 import { docsOf, present, refusalError } from "./errors.ts";
 import { type Answer, type Exchange, json, problem, send, text } from "./exchange.ts";
 import { createGraphql, type Graphql, type Params, type Result } from "./graphql.ts";
 import { defaultLimits, type Limits } from "./limits.ts";
-import { type Listener, type Listening, open } from "./listener.ts";
+import { isLocal, type Listener, type Listening, open } from "./listener.ts";
 import { isOpen, logFile, logPrefix, treePath } from "./log-routes.ts";
 import type { Outcome, ServerMetrics } from "./metrics.ts";
 import { paramsOf } from "./params.ts";
+import { resultText } from "./result-text.ts";
 
 export interface ServerParts {
   readonly broker: Broker;
@@ -50,6 +51,10 @@ interface Front {
   answering: number;
   /** Of these the GraphQL requests that have arrived completely. */
   busy: number;
+  /** For bodies, of all listeners together. */
+  readonly room: Room;
+  /** What the log was told last of why we are not ready. */
+  unready: string | undefined;
   draining: boolean;
   /** Called whenever `answering` falls to zero. */
   idle: () => void;
@@ -59,7 +64,17 @@ interface Front {
 export async function listen(parts: ServerParts): Promise<Server> {
   const limits = { ...defaultLimits, ...parts.limits };
   const graphql = createGraphql({ limits, dev: parts.dev ?? false, shortLane: parts.shortLane });
-  const front: Front = { parts, limits, graphql, answering: 0, busy: 0, draining: false, idle: () => undefined };
+  const front: Front = {
+    parts,
+    limits,
+    graphql,
+    answering: 0,
+    busy: 0,
+    room: { left: limits.bodies },
+    unready: undefined,
+    draining: false,
+    idle: () => undefined,
+  };
   const opened: Listening[] = [];
   const close = () => drain(front, opened);
   try {
@@ -158,9 +173,14 @@ function answerTo(exchange: Exchange, front: Front): Answer | Promise<Answer> {
   });
 }
 
-function readiness(_: Exchange, { parts, draining }: Front): Answer {
-  const { ready, reason } = draining ? { ready: false, reason: "stopping" } : parts.broker.ready();
-  return json(ready ? 200 : 503, { ready, reason });
+/** Strangers hear whether; why is for whoever is on this machine, for our log (once) and for `signet doctor`. */
+function readiness({ listening }: Exchange, front: Front): Answer {
+  if (front.draining) return json(503, { ready: false, reason: "stopping" });
+  const { ready, reason } = front.parts.broker.ready();
+  const unready = ready ? undefined : reason;
+  if (unready !== undefined && unready !== front.unready) front.parts.log.warn({ reason }, "not ready");
+  front.unready = unready;
+  return json(ready ? 200 : 503, { ready, reason: ready || isLocal(listening.listener) ? reason : "not ready" });
 }
 
 async function metricsRoute({ listening, id }: Exchange, { parts }: Front): Promise<Answer> {
@@ -198,9 +218,11 @@ async function graphqlRoute(exchange: Exchange, front: Front): Promise<Answer> {
       406,
       refusalError(refuse("INPUT_INVALID", "answers are application/json or application/graphql-response+json"), id),
     );
-  const body = await readBody(request, limits.body);
+  using share = shareOf(front.room);
+  const body = await readBody(request, limits.body, share);
   if (body.read === "too-large")
     return problem(413, refusalError(refuse("TOO_LARGE", `the body is over ${String(limits.body)} bytes`), id));
+  if (body.read === "no-room") return turnedAway(front, id);
   if (body.read === "gone")
     return problem(400, refusalError(refuse("INPUT_INVALID", "the request ended before its body did"), id));
   if (front.draining) return unavailable("SHUTTING_DOWN", id);
@@ -268,18 +290,46 @@ async function during<T>(
   caller: Caller,
   run: (call: Call) => Promise<T>,
 ): Promise<T> {
-  const abort = new AbortController();
-  const stop = () => {
-    abort.abort();
-  };
-  const timer = setTimeout(stop, limits.deadline);
-  response.once("close", stop);
+  const signals = signalOf(response, limits.deadline);
   try {
-    return await run({ request: id, caller, signal: abort.signal });
+    return await run({
+      request: id,
+      caller,
+      get signal() {
+        return signals.signal();
+      },
+    });
   } finally {
-    clearTimeout(timer);
-    response.off("close", stop);
+    signals.end();
   }
+}
+
+/** Made when somebody asks for it: most calls end without, and a controller with its timer costs as much as a hash tree. */
+function signalOf(
+  response: ServerResponse,
+  deadline: number,
+): { readonly signal: () => AbortSignal; readonly end: () => void } {
+  const began = performance.now();
+  let abort: AbortController | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  const stop = () => {
+    abort?.abort();
+  };
+  return {
+    signal() {
+      if (abort === undefined) {
+        abort = new AbortController();
+        timer = setTimeout(stop, Math.max(0, deadline - (performance.now() - began)));
+        if (response.destroyed) stop();
+        else response.once("close", stop);
+      }
+      return abort.signal;
+    },
+    end() {
+      clearTimeout(timer);
+      response.off("close", stop);
+    },
+  };
 }
 
 type MediaType = "application/json" | "application/graphql-response+json";
@@ -302,7 +352,7 @@ function isJson({ headers }: IncomingMessage): boolean {
 const resultAnswer = (result: Result, media: MediaType): Answer => ({
   status: media === "application/graphql-response+json" && result.data === undefined ? 400 : 200,
   type: `${media}; charset=utf-8`,
-  body: JSON.stringify(result),
+  body: resultText(result),
 });
 
 function outcomeOf({ errors = [] }: Result, { refused }: RequestContext): Outcome {

@@ -7,6 +7,8 @@ import { Refused } from "./errors.ts";
 export interface Limits {
   /** Bytes of a request's body. */
   readonly body: number;
+  /** Bytes of all bodies that are being read or answered, beyond the first of each; the rest is turned away with 503. */
+  readonly bodies: number;
   /** Characters of a document that is not one of ours. */
   readonly document: number;
   readonly tokens: number;
@@ -32,6 +34,7 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   body: 1_048_576,
+  bodies: 67_108_864,
   document: 32_768,
   tokens: 1000, // the parser recurses: twice as many nested lists overflow its stack
   depth: 12,

@@ -54,6 +54,10 @@ export interface Listening {
 const loopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || (isIP(host) === 4 && host.startsWith("127."));
 
+/** Whether only this machine reaches it. What a proxy publishes, strangers reach, also on loopback. */
+export const isLocal = (listener: SocketListener | Pick<TcpListener, "host" | "publicUrl">): boolean =>
+  !("host" in listener) || (loopback(listener.host) && listener.publicUrl === undefined);
+
 /** Throws where the address is taken, a file cannot be read, or a bearer token would travel beyond this machine. */
 export async function open(listener: Listener, limits: Limits, answer: RequestListener): Promise<Listening> {
   if (listener.kind === "tcp" && listener.dangerouslyAllowBearer && !loopback(listener.host)) {

@@ -164,7 +164,7 @@ const files = (pattern: string): readonly Place[] =>
 function found(places: readonly Place[]): readonly string[] {
   return places.flatMap(({ where, bytes }) =>
     [...secrets]
-      .filter(([, spelt]) => spelt.some((secret) => bytes.includes(secret)))
+      .filter(([, spelt]) => spelt.some((secret) => bytes.includes(Buffer.from(secret))))
       .map(([name]) => `${name} in ${where}`),
   );
 }

@@ -219,11 +219,9 @@ describe("attack 24", () => {
     if (isRefused(holder)) throw new Error("no session");
     const short = { repository_id: "480002" };
     const opened = expectDone(
-      await holder.client
-        .withToken(undefined)
-        .ask("OpenSession", {
-          input: { identityToken: await tokenOf(home, short), keys: ["attest"], uses: 5, ttl: "PT1S" },
-        }),
+      await holder.client.withToken(undefined).ask("OpenSession", {
+        input: { identityToken: await tokenOf(home, short), keys: ["attest"], uses: 5, ttl: "PT1S" },
+      }),
     );
     await new Promise((resolve) => setTimeout(resolve, 1100));
     const client = holder.client.withToken(opened.token);

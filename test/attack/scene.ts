@@ -32,7 +32,6 @@ export interface SceneOptions extends HouseOptions {
   readonly make?: readonly (readonly [name: string, purpose: Purpose, algorithm?: KeyAlgorithm])[];
 }
 
-export const acme = { tenantId: "9876", project: "123456" } as const;
 export const gitlabAudience = "signet-gitlab";
 
 /** Grants by tenant, so that each test can be a repository of its own and has its own ten refusals a minute. */

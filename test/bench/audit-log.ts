@@ -22,12 +22,24 @@ export const digestOf = (pair: number): string => `sha256:${sha256Hex(`artifact 
 const together = 1024;
 
 /** Returns the number of pairs. `masterKey` is base64, as in the daemon's file. */
-export async function grow(stateDirectory: string, origin: string, masterKey: string, entries: number): Promise<number> {
-  const signer = logKey({ file: join(stateDirectory, "log.key"), origin, masterKey: new Secret(fromBase64(masterKey)), random: systemRandom });
+export async function grow(
+  stateDirectory: string,
+  origin: string,
+  masterKey: string,
+  entries: number,
+): Promise<number> {
+  const signer = logKey({
+    file: join(stateDirectory, "log.key"),
+    origin,
+    masterKey: new Secret(fromBase64(masterKey)),
+    random: systemRandom,
+  });
   await using log = await openSqlite({ directory: stateDirectory, origin, signer, clock: systemClock, step: noStep });
   const pairs = Math.ceil((entries - log.head().size) / 2);
   for (let pair = 0; pair < pairs; pair += together) {
-    await Promise.all(Array.from({ length: Math.min(together, pairs - pair) }, (_, index) => log.append(pairOf(pair + index))));
+    await Promise.all(
+      Array.from({ length: Math.min(together, pairs - pair) }, (_, index) => log.append(pairOf(pair + index))),
+    );
   }
   return Math.max(0, pairs);
 }
@@ -43,7 +55,12 @@ function pairOf(pair: number): Write {
     uses: { granted: 100_000, spent: 1, left: 99_999 },
   };
   const hash = hex(leafHash(utf8(canonicalJson(intent as unknown as Json)))); // an Entry is plain JSON
-  const outcome = ({ index }: Facts): Entry => ({ ...about, type: "sign.outcome", intent: { index: index - 1, hash }, result: "done" });
+  const outcome = ({ index }: Facts): Entry => ({
+    ...about,
+    type: "sign.outcome",
+    intent: { index: index - 1, hash },
+    result: "done",
+  });
   return { alongside: [intent], entry: outcome };
 }
 
@@ -75,7 +92,13 @@ const aboutOf = (pair: number) =>
     },
     cnf: { jkt: "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" },
     session: `ss_${String(Math.floor(pair / 10)).padStart(26, "0")}`,
-    key: { name: keyOf(pair), version: 1, custody: "software", uri: `software:${keyOf(pair)}/1`, publicKey: sha256Hex(keyOf(pair)) },
+    key: {
+      name: keyOf(pair),
+      version: 1,
+      custody: "software",
+      uri: `software:${keyOf(pair)}/1`,
+      publicKey: sha256Hex(keyOf(pair)),
+    },
     items: [
       {
         kind: "statement",

@@ -44,7 +44,17 @@ async function main(): Promise<void> {
     if (values.json) process.stdout.write(`${JSON.stringify(row)}\n`);
     tell(`${row.scenario}: ${row.requestsPerSecond.toFixed(0)} requests/s, p99 ${row.p99Ms.toFixed(1)} ms`);
   };
-  await measure(asked(values.only), { seconds: wholeNumber("seconds", values.seconds), entries: wholeNumber("entries", values.entries), run, rough: values.rough, tell }, found);
+  await measure(
+    asked(values.only),
+    {
+      seconds: wholeNumber("seconds", values.seconds),
+      entries: wholeNumber("entries", values.entries),
+      run,
+      rough: values.rough,
+      tell,
+    },
+    found,
+  );
   if (!values.json) process.stdout.write(tableOf(rows));
 }
 

@@ -12,7 +12,11 @@ import { fsck } from "../../src/tlog/fsck.ts";
 import { parseVkey } from "../../src/tlog/vkey.ts";
 
 /** Entries of each type in the published log. Throws where fsck does not find it consistent, or of another size. */
-export async function entriesOfWholeLog(stateDirectory: string, vkey: string, size: number): Promise<ReadonlyMap<string, number>> {
+export async function entriesOfWholeLog(
+  stateDirectory: string,
+  vkey: string,
+  size: number,
+): Promise<ReadonlyMap<string, number>> {
   const types = new Map<string, number>();
   const verdict = await fsck({
     read: filesIn(join(stateDirectory, "log")),
@@ -23,7 +27,8 @@ export async function entriesOfWholeLog(stateDirectory: string, vkey: string, si
     },
   });
   if (verdict.verdict !== "consistent") throw new Error(`fsck: ${JSON.stringify(verdict)}`);
-  if (verdict.size !== size) throw new Error(`fsck: the log has ${String(verdict.size)} entries, expected ${String(size)}`);
+  if (verdict.size !== size)
+    throw new Error(`fsck: the log has ${String(verdict.size)} entries, expected ${String(size)}`);
   return types;
 }
 
@@ -51,9 +56,11 @@ export async function verifySample(sampling: Sampling): Promise<number> {
   const worker = async (): Promise<void> => {
     for (let index = picked.pop(); index !== undefined; index = picked.pop()) {
       const signatures = (await sampling.askAgain(index))["signatures"];
-      if (!Array.isArray(signatures) || signatures.length !== itemsPerRequest) throw new Error(`request ${serials[index] ?? ""} has no ${String(itemsPerRequest)} signatures`);
+      if (!Array.isArray(signatures) || signatures.length !== itemsPerRequest)
+        throw new Error(`request ${serials[index] ?? ""} has no ${String(itemsPerRequest)} signatures`);
       for (const item of pick(itemsPerRequest, itemsEach)) {
-        if (!isSigned(signatures[item], item, serials[index] ?? "", key, sampling.form)) throw new Error(`signature ${String(item)} of request ${serials[index] ?? ""} does not verify`);
+        if (!isSigned(signatures[item], item, serials[index] ?? "", key, sampling.form))
+          throw new Error(`signature ${String(item)} of request ${serials[index] ?? ""} does not verify`);
         verified += 1;
       }
     }
@@ -65,10 +72,18 @@ export async function verifySample(sampling: Sampling): Promise<number> {
 function isSigned(signature: unknown, item: number, serial: string, key: KeyObject, form: Sampling["form"]): boolean {
   if (!isJsonObject(signature)) return false;
   const value = fromBase64(String(signature["value"]));
-  if (form === "digest") return p256.verify(value, fromHex(`${serial}${String(item).padStart(48, "0")}`), point(key), { prehash: false, format: "der", lowS: false });
+  if (form === "digest")
+    return p256.verify(value, fromHex(`${serial}${String(item).padStart(48, "0")}`), point(key), {
+      prehash: false,
+      format: "der",
+      lowS: false,
+    });
   const envelope = signature["envelope"] as { readonly payloadType: string; readonly payload: string }; // of our schema's DSSE envelope
   const payload = fromBase64(envelope.payload);
-  const pae = Buffer.concat([Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `), payload]);
+  const pae = Buffer.concat([
+    Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `),
+    payload,
+  ]);
   return fromUtf8(payload).includes(`app-${String(item)}-${serial}.tgz`) && verify("sha256", pae, key, value);
 }
 

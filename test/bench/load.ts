@@ -43,20 +43,37 @@ const spoken = z.object({
 });
 
 /** Throws where a request got no answer or another than 2xx, or where the prepared requests were used up at once. */
-export async function load(url: string, prepared: Prepared, seconds: number, server: number, folder: string): Promise<Measured> {
+export async function load(
+  url: string,
+  prepared: Prepared,
+  seconds: number,
+  server: number,
+  folder: string,
+): Promise<Measured> {
   const files = [write(folder, "head", prepared.head), write(folder, "body", prepared.body)];
   if (prepared.lines) files.push(write(folder, "lines", `${prepared.lines.join("\n")}\n`));
   try {
     const began = cpuSeconds(server);
-    const flags = ["-t1", `-c${String(connections)}`, `-d${String(seconds)}s`, "--timeout", "20s", "-s", join(import.meta.dirname, "load.lua")];
-    const { status, stdout, stderr } = await run(await peer("wrk"), [...flags, url, "--", ...files], { timeout: (seconds + 60) * 1000 });
+    const flags = [
+      "-t1",
+      `-c${String(connections)}`,
+      `-d${String(seconds)}s`,
+      "--timeout",
+      "20s",
+      "-s",
+      join(import.meta.dirname, "load.lua"),
+    ];
+    const { status, stdout, stderr } = await run(await peer("wrk"), [...flags, url, "--", ...files], {
+      timeout: (seconds + 60) * 1000,
+    });
     const cpu = cpuSeconds(server) - began;
     const last = stdout.trim().split("\n").at(-1) ?? "";
     if (status !== 0 || !last.startsWith("{")) throw new Error(`wrk did not finish: ${stdout}${stderr}`);
     const said = spoken.parse(JSON.parse(last));
     const failed = said.connect + said.read + said.write + said.status + said.timeout;
     if (failed > 0) throw new Error(`${String(failed)} requests had no answer or another than 2xx: ${last}`);
-    if (said.spent && said.seconds < seconds / 2) throw new Error(`the prepared requests were used up after ${said.seconds.toFixed(1)} s of ${String(seconds)} s`);
+    if (said.spent && said.seconds < seconds / 2)
+      throw new Error(`the prepared requests were used up after ${said.seconds.toFixed(1)} s of ${String(seconds)} s`);
     return { seconds: said.seconds, requests: said.requests, p50: said.p50, p95: said.p95, p99: said.p99, cpu };
   } finally {
     for (const file of files) rmSync(file, { force: true });
@@ -71,7 +88,9 @@ function write(folder: string, name: string, text: string): string {
 
 /** proc(5): fields 14 and 15, in ticks of 10 ms, of all threads of the process. */
 export function cpuSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${String(pid)}/stat`, "utf8").replace(/^.*\) /s, "").split(" ");
+  const fields = readFileSync(`/proc/${String(pid)}/stat`, "utf8")
+    .replace(/^.*\) /s, "")
+    .split(" ");
   return (Number(fields[11]) + Number(fields[12])) / 100;
 }
 

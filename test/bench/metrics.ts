@@ -15,7 +15,11 @@ export interface Counts {
 
 export async function counts(url: string): Promise<Counts> {
   const text = await (await fetch(`${url}/metrics`)).text();
-  const samples = [...text.matchAll(/^(\w+)(\{.*\})? (\S+)$/gm)].map(([, name = "", labels = "", value]) => ({ name, labels, value: Number(value) }));
+  const samples = [...text.matchAll(/^(\w+)(\{.*\})? (\S+)$/gm)].map(([, name = "", labels = "", value]) => ({
+    name,
+    labels,
+    value: Number(value),
+  }));
   const sum = (name: string, fits: (labels: string) => boolean = () => true): number =>
     samples.filter((one) => one.name === name && fits(one.labels)).reduce((total, one) => total + one.value, 0);
   const isOk = (labels: string): boolean => labels.includes('outcome="ok"');

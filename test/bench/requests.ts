@@ -1,11 +1,11 @@
 // Requests as Signet's own client makes them, prepared in great number: the very documents, a fresh proof for each, and
 // statements of real size. No two ask for the same.
 
-import { documentOf } from "../../src/client/documents.ts";
 import type { OperationName } from "../../src/client/answers.ts";
+import { documentOf } from "../../src/client/documents.ts";
 import { newProofKey, type ProofKey, proofFor } from "../../src/client/proof.ts";
-import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { utf8 } from "../../src/std/bytes.ts";
+import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import type { JsonObject } from "../../src/std/json.ts";
 import { provenance } from "../support/house.ts";
 import type { Prepared } from "./load.ts";
@@ -34,13 +34,19 @@ export const serialPlace = "@@@@@@SERIAL@@@@";
 export const serialOf = (number: number): string => number.toString(16).padStart(16, "0");
 const withSerial = (template: string, serial: string): string => template.replaceAll(serialPlace, serial);
 
-export const bodyOf = (name: OperationName, variables: object): string => JSON.stringify({ query: documentOf(name), operationName: name, variables });
+export const bodyOf = (name: OperationName, variables: object): string =>
+  JSON.stringify({ query: documentOf(name), operationName: name, variables });
 
 const headersOf = (url: string, more: string): string =>
   `POST /graphql HTTP/1.1\r\nHost: ${new URL(url).host}\r\nContent-Type: application/json\r\nAccept: application/graphql-response+json\r\n${more}`;
 
 /** One document and its variables, in which `serialPlace` stands, asked again and again by several askers in turn. */
-export function preparedRequests(server: Server, template: string, askers: readonly Asker[], serials: readonly string[]): Prepared {
+export function preparedRequests(
+  server: Server,
+  template: string,
+  askers: readonly Asker[],
+  serials: readonly string[],
+): Prepared {
   const bearer = askers.every((one) => one.key === undefined);
   const lines = serials.map((serial, index) => {
     const asker = askerOf(askers, index);
@@ -58,12 +64,18 @@ export function askerOf(askers: readonly Asker[], index: number): Asker {
 }
 
 /** Every job with a key and an identity token of its own. */
-export async function preparedOpenings(server: Server, mint: (run: string) => Promise<string>, serials: readonly string[]): Promise<Prepared> {
+export async function preparedOpenings(
+  server: Server,
+  mint: (run: string) => Promise<string>,
+  serials: readonly string[],
+): Promise<Prepared> {
   const template = bodyOf("OpenSession", { input: { identityToken: serialPlace, keys: ["attest"] } });
   const lines: string[] = [];
   for (const serial of serials) {
     const token = await mint(String(Number.parseInt(serial, 16)));
-    lines.push(`${token}\t${proofOf(server, { token: undefined, key: newProofKey() }, withSerial(template, token)) ?? ""}`);
+    lines.push(
+      `${token}\t${proofOf(server, { token: undefined, key: newProofKey() }, withSerial(template, token)) ?? ""}`,
+    );
   }
   return { head: headersOf(server.url, "DPoP: \u0002\r\n"), body: withSerial(template, "\u0001"), lines };
 }
@@ -86,12 +98,16 @@ export async function askAgain(server: Server, asker: Asker, template: string, s
   });
   const said = (await answer.json()) as { readonly data?: Readonly<Record<string, JsonObject>> | null }; // the server's own schema
   const result = Object.values(said.data ?? {})[0];
-  if (result === undefined || result["__typename"] === "Refusal") throw new Error(`refused: ${JSON.stringify(said).slice(0, 500)}`);
+  if (result === undefined || result["__typename"] === "Refusal")
+    throw new Error(`refused: ${JSON.stringify(said).slice(0, 500)}`);
   return result;
 }
 
 function proofOf({ url, nonce }: Server, { key, token }: Asker, body: string): string | undefined {
-  return key && proofFor(key, { method: "POST", url: `${url}/graphql`, body: utf8(body), token, nonce }, systemClock, systemRandom);
+  return (
+    key &&
+    proofFor(key, { method: "POST", url: `${url}/graphql`, body: utf8(body), token, nonce }, systemClock, systemRandom)
+  );
 }
 
 /** `count` statements about one artifact each, as actions/attest-build-provenance writes them: 1.3 kB of predicate. */
@@ -105,7 +121,9 @@ export const statements = (count: number): readonly object[] =>
   }));
 
 export const blobs = (count: number): readonly object[] =>
-  Array.from({ length: count }, (_, index) => ({ blob: { name: `app-${String(index)}-${serialPlace}.tgz`, digest: digestOf(index) } }));
+  Array.from({ length: count }, (_, index) => ({
+    blob: { name: `app-${String(index)}-${serialPlace}.tgz`, digest: digestOf(index) },
+  }));
 
 const digestOf = (index: number): string => `sha256:${serialPlace}${String(index).padStart(48, "0")}`;
 
@@ -115,7 +133,12 @@ const slsaPredicate = {
   buildDefinition: {
     buildType: "https://actions.github.io/buildtypes/workflow/v1",
     externalParameters: { inputs: { channel: "stable", target: "linux/amd64,linux/arm64", "dry-run": false } },
-    resolvedDependencies: [dependency("typescript@6.0.3", "a1"), dependency("graphql@16.15.0", "b2"), dependency("pino@10.4.0", "c3"), dependency("zod@4.6.7", "d4")],
+    resolvedDependencies: [
+      dependency("typescript@6.0.3", "a1"),
+      dependency("graphql@16.15.0", "b2"),
+      dependency("pino@10.4.0", "c3"),
+      dependency("zod@4.6.7", "d4"),
+    ],
   },
   runDetails: {
     metadata: { startedOn: "2026-01-31T12:00:00Z", finishedOn: "2026-01-31T12:04:31Z" },

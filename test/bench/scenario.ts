@@ -6,13 +6,27 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { githubClaims } from "../../src/cli/dev/claims.ts";
-import { audience, expectDone, type House, house, type HouseOptions, type Run } from "../support/house.ts";
+import { audience, expectDone, type House, type HouseOptions, house, type Run } from "../support/house.ts";
 import { digestOf, grow, keyOf, projectOf } from "./audit-log.ts";
 import { entriesOfWholeLog, verifySample } from "./check.ts";
-import { connections, load, type Measured, peakMegabytes, type Prepared } from "./load.ts";
+import { connections, load, type Measured, type Prepared, peakMegabytes } from "./load.ts";
 import { type Counts, counts, countsAtRest } from "./metrics.ts";
 import { signaturesPerRequest } from "./reference.ts";
-import { type Asker, askAgain, askerOf, blobs, bodyOf, emptyQuery, preparedOpenings, preparedRequests, type Server, serialOf, serialPlace, serverAt, statements } from "./requests.ts";
+import {
+  type Asker,
+  askAgain,
+  askerOf,
+  blobs,
+  bodyOf,
+  emptyQuery,
+  preparedOpenings,
+  preparedRequests,
+  type Server,
+  serialOf,
+  serialPlace,
+  serverAt,
+  statements,
+} from "./requests.ts";
 import type { Row, Scenario } from "./row.ts";
 
 export interface Asked {
@@ -32,8 +46,10 @@ export type Found = Omit<Row, "ratioToBareHttp">;
 /** Scenarios that share a daemon share a function. Throws where a row would not be true. */
 export async function measure(names: readonly Scenario[], asked: Asked, found: (row: Found) => void): Promise<void> {
   for (const name of names) {
-    if (name in signingPlans) found(await signing(name, signingPlans[name as keyof typeof signingPlans], asked)); // it is in there
-    else if (name === "bare-http" || name === "raw-sign" || name === "raw-group-commit") found(await reference(name, asked));
+    if (name in signingPlans)
+      found(await signing(name, signingPlans[name as keyof typeof signingPlans], asked)); // it is in there
+    else if (name === "bare-http" || name === "raw-sign" || name === "raw-group-commit")
+      found(await reference(name, asked));
     else if (name === "empty-query") found(await emptyQueries(asked));
     else if (name === "open-session") found(await openings(asked));
   }
@@ -43,9 +59,14 @@ export async function measure(names: readonly Scenario[], asked: Asked, found: (
 
 // Reference rows
 
-async function reference(name: Scenario & ("bare-http" | "raw-sign" | "raw-group-commit"), asked: Asked): Promise<Found> {
+async function reference(
+  name: Scenario & ("bare-http" | "raw-sign" | "raw-group-commit"),
+  asked: Asked,
+): Promise<Found> {
   using folder = temporary();
-  const child = spawn(process.execPath, [join(import.meta.dirname, "reference.ts"), name, folder.path], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [join(import.meta.dirname, "reference.ts"), name, folder.path], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   try {
     const [chunk] = (await once(child.stdout, "data")) as [Buffer];
     const url = `http://127.0.0.1:${chunk.toString().trim()}`;
@@ -68,7 +89,9 @@ async function reference(name: Scenario & ("bare-http" | "raw-sign" | "raw-group
 function mustBeBusy(name: Scenario, { cpu, seconds }: Measured, inCommit: number, { rough, tell }: Asked): void {
   const cores = cpu / seconds;
   const disk = inCommit / seconds;
-  tell(`${name}: its server used ${cores.toFixed(2)} cores${inCommit > 0 ? ` and stood in COMMIT for ${disk.toFixed(2)} of the time` : ""}`);
+  tell(
+    `${name}: its server used ${cores.toFixed(2)} cores${inCommit > 0 ? ` and stood in COMMIT for ${disk.toFixed(2)} of the time` : ""}`,
+  );
   if (cores >= 0.95 || cores + disk >= 0.95) return;
   const message = `${name} does not count: its server was busy for ${(cores + disk).toFixed(2)} of the time, at least 0.95 is asked. Is the machine busy with something else?`;
   if (!rough) throw new Error(message);
@@ -130,7 +153,11 @@ async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise
   const measured = await load(home.url, prepared, asked.seconds, pid, folder.path);
   const after = await countsAtRest(home.url);
   const requests = answered(name, measured, before, after, 2);
-  const row = rowOf(name, measured, pid, { signatures: requests * plan.items, perRequest: plan.items, commits: after.commits - before.commits });
+  const row = rowOf(name, measured, pid, {
+    signatures: requests * plan.items,
+    perRequest: plan.items,
+    commits: after.commits - before.commits,
+  });
 
   const verified = await verifySample({
     serials: serials.slice(1, measured.requests - connections), // the first one is wrk's own check of its script
@@ -140,16 +167,22 @@ async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise
     askAgain: (index) => askAgain(server, askerOf(askers, index + 1), template, serials[index + 1] ?? ""),
   });
   const entries = (await countsAtRest(home.url)).size;
-  if (entries !== after.size) throw new Error(`${name}: ${String(entries - after.size)} of the sampled requests had never been answered`);
+  if (entries !== after.size)
+    throw new Error(`${name}: ${String(entries - after.size)} of the sampled requests had never been answered`);
   const { bytesPerEntry, types } = await closed(home, entries);
   const done = types.get("sign.outcome");
-  if (done === undefined || done !== types.get("sign.intent")) throw new Error(`${name}: ${String(types.get("sign.intent"))} intents, ${String(done)} outcomes`);
-  asked.tell(`${name}: ${String(requests)} requests answered, ${String(entries)} entries, fsck passes, ${String(verified)} signatures verify`);
+  if (done === undefined || done !== types.get("sign.intent"))
+    throw new Error(`${name}: ${String(types.get("sign.intent"))} intents, ${String(done)} outcomes`);
+  asked.tell(
+    `${name}: ${String(requests)} requests answered, ${String(entries)} entries, fsck passes, ${String(verified)} signatures verify`,
+  );
   return { ...row, bytesPerEntry };
 
   async function prepare(requests: number, from: number) {
     const sessions = Math.max(8, Math.ceil((requests * plan.items) / 90_000) + 1);
-    const askers = await Promise.all(Array.from({ length: sessions }, () => (plan.bearer ? bearerOf(home) : jobOf(home))));
+    const askers = await Promise.all(
+      Array.from({ length: sessions }, () => (plan.bearer ? bearerOf(home) : jobOf(home))),
+    );
     const serials = Array.from({ length: requests }, (_, index) => serialOf(from + index));
     return { prepared: preparedRequests(server, template, askers, serials), askers, serials };
   }
@@ -182,10 +215,18 @@ async function openings(asked: Asked): Promise<Found> {
   const pid = home.child().pid ?? 0;
   const server = await serverAt(home.url);
   const mint = (run: string): Promise<string> => home.issuer.mint(githubClaims({ aud: audience, run_id: run }));
-  const prepare = (count: number, from: number): Promise<Prepared> => preparedOpenings(server, mint, Array.from({ length: count }, (_, index) => serialOf(from + index)));
+  const prepare = (count: number, from: number): Promise<Prepared> =>
+    preparedOpenings(
+      server,
+      mint,
+      Array.from({ length: count }, (_, index) => serialOf(from + index)),
+    );
   const rehearsed = await load(home.url, await prepare(warmUp(asked) * 2500, 0), warmUp(asked), pid, folder.path);
   await countsAtRest(home.url);
-  const prepared = await prepare(Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, 600) * asked.seconds), 2 ** 32);
+  const prepared = await prepare(
+    Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, 600) * asked.seconds),
+    2 ** 32,
+  );
   const before = await counts(home.url);
   const measured = await load(home.url, prepared, asked.seconds, pid, folder.path);
   const after = await countsAtRest(home.url);
@@ -207,7 +248,11 @@ const auditPlans = {
 /** Entries of a page, each with its proof: what somebody reads at once. */
 const page = 20;
 
-async function audits(names: readonly (keyof typeof auditPlans)[], asked: Asked, found: (row: Found) => void): Promise<void> {
+async function audits(
+  names: readonly (keyof typeof auditPlans)[],
+  asked: Asked,
+  found: (row: Found) => void,
+): Promise<void> {
   using folder = temporary();
   await using home = await built({}, asked);
   await home.stop();
@@ -234,7 +279,12 @@ interface Archive {
 async function indexed(home: House, auditor: Asker, pairs: number): Promise<void> {
   for (;;) {
     try {
-      await askAgain(await serverAt(home.url), auditor, bodyOf("AuditList", { filter: { digest: digestOf(pairs - 1) }, last: 1 }), "");
+      await askAgain(
+        await serverAt(home.url),
+        auditor,
+        bodyOf("AuditList", { filter: { digest: digestOf(pairs - 1) }, last: 1 }),
+        "",
+      );
       return;
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 1000)); // its patience was over
@@ -242,12 +292,23 @@ async function indexed(home: House, auditor: Asker, pairs: number): Promise<void
   }
 }
 
-async function auditing(name: keyof typeof auditPlans, { home, auditor, pairs }: Archive, folder: string, asked: Asked): Promise<Found> {
+async function auditing(
+  name: keyof typeof auditPlans,
+  { home, auditor, pairs }: Archive,
+  folder: string,
+  asked: Asked,
+): Promise<Found> {
   const pid = home.child().pid ?? 0;
   const server = await serverAt(home.url);
   const { filter, value } = auditPlans[name];
   const template = bodyOf("AuditList", { filter, last: page });
-  const prepare = (count: number): Prepared => preparedRequests(server, template, [auditor], Array.from({ length: count }, (_, index) => value((index * 7919) % pairs)));
+  const prepare = (count: number): Prepared =>
+    preparedRequests(
+      server,
+      template,
+      [auditor],
+      Array.from({ length: count }, (_, index) => value((index * 7919) % pairs)),
+    );
   const rehearsed = await load(home.url, prepare(warmUp(asked) * 3000), warmUp(asked), pid, folder);
   await countsAtRest(home.url);
   const prepared = prepare(Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, 750) * asked.seconds));
@@ -271,11 +332,15 @@ const warmUp = ({ seconds }: Asked): number => Math.max(1, Math.round(seconds / 
 function answered(name: Scenario, measured: Measured, before: Counts, after: Counts, entries: number): number {
   const requests = after.ok - before.ok;
   const grown = after.size - before.size;
-  if (after.notOk !== before.notOk) throw new Error(`${name}: ${String(after.notOk - before.notOk)} requests were refused or failed: ${after.complaints.join(" ")}`);
+  if (after.notOk !== before.notOk)
+    throw new Error(
+      `${name}: ${String(after.notOk - before.notOk)} requests were refused or failed: ${after.complaints.join(" ")}`,
+    );
   if (requests < measured.requests || requests > measured.requests + connections) {
     throw new Error(`${name}: wrk heard ${String(measured.requests)} answers, the daemon gave ${String(requests)}`);
   }
-  if (grown !== requests * entries) throw new Error(`${name}: ${String(requests)} requests made ${String(grown)} entries, not ${String(entries)} each`);
+  if (grown !== requests * entries)
+    throw new Error(`${name}: ${String(requests)} requests made ${String(grown)} entries, not ${String(entries)} each`);
   return requests;
 }
 
@@ -307,7 +372,10 @@ function rowOf(scenario: Scenario, measured: Measured, pid: number, { signatures
 const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
 
 /** Stopped in good order, proved, and weighed. One entry more: daemon.stop. */
-async function closed(home: House, entries: number): Promise<{ readonly bytesPerEntry: number; readonly types: ReadonlyMap<string, number> }> {
+async function closed(
+  home: House,
+  entries: number,
+): Promise<{ readonly bytesPerEntry: number; readonly types: ReadonlyMap<string, number> }> {
   const vkey = expectDone(await (await home.operator()).ask("Vkey", {}));
   const { size } = await countsAtRest(home.url);
   const status = await home.stop();

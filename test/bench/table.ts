@@ -37,14 +37,18 @@ const columns: readonly { readonly title: string; readonly of: (row: Row) => str
   { title: "fsyncs/s", of: (row) => number(row.fsyncsPerSecond, 0) },
   { title: "bytes/entry", of: (row) => number(row.bytesPerEntry, 0) },
   { title: "ratio", of: (row) => number(row.ratioToBareHttp, 3) },
-  { title: "aim", of: (row) => (aims[row.scenario] ?? []).map((aim) => `${aim.words} ${verdict(aim, row)}`).join(", ") },
+  {
+    title: "aim",
+    of: (row) => (aims[row.scenario] ?? []).map((aim) => `${aim.words} ${verdict(aim, row)}`).join(", "),
+  },
 ];
 
 /** Markdown, so that it can be pasted. */
 export function tableOf(rows: readonly Row[]): string {
   const cells = rows.map((row) => columns.map((column) => column.of(row)));
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((line) => line[at]?.length ?? 0)));
-  const padded = (line: readonly string[]): string => `| ${line.map((cell, at) => (isLeft(at) ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join(" | ")} |\n`;
+  const padded = (line: readonly string[]): string =>
+    `| ${line.map((cell, at) => (isLeft(at) ? cell.padEnd(widths[at] ?? 0) : cell.padStart(widths[at] ?? 0))).join(" | ")} |\n`;
   const rule = `|${widths.map((width, at) => (isLeft(at) ? "-".repeat(width + 2) : `${"-".repeat(width + 1)}:`)).join("|")}|\n`;
   return padded(columns.map(({ title }) => title)) + rule + cells.map(padded).join("");
 }
@@ -61,6 +65,8 @@ const number = (value: number | null, digits: number): string =>
   value === null ? "" : value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const lines = readFileSync(process.argv[2] ?? "/dev/stdin", "utf8").trim().split("\n");
+  const lines = readFileSync(process.argv[2] ?? "/dev/stdin", "utf8")
+    .trim()
+    .split("\n");
   process.stdout.write(tableOf(lines.map((line) => JSON.parse(line) as Row))); // as bench.ts wrote them
 }

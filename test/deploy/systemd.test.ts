@@ -93,7 +93,7 @@ const asRootOnly: ReadonlySet<string> = new Set(process.getuid?.() === 0 ? ["fch
 async function systemCalls(): Promise<ReadonlySet<string>> {
   const home = join(folder, "home");
   mkdirSync(join(home, "policy"), { recursive: true });
-  writeFileSync(join(home, "master.key"), Buffer.alloc(32, 7));
+  writeFileSync(join(home, "master.key"), Buffer.alloc(32, 7), { mode: 0o600 });
   writeFileSync(
     join(home, "signet.yaml"),
     "origin: unit.test/log\nstateDirectory: state\nmasterKey: { file: master.key }\npolicy: policy\nlisteners: [{ unix: s.sock }, { tcp: '127.0.0.1:0' }]\n",

@@ -126,7 +126,7 @@ const said = (script: string, { status, stdout, stderr }: Finished): string =>
 /** The secrets that examples point at are there: `master.key`, the credential `master-key`, SIGNET_MASTER_KEY. */
 function loadConfig(folder: string, text: string): void {
   const key = Buffer.alloc(32, 7).toString("base64");
-  for (const name of ["master.key", "master-key"]) writeFileSync(join(folder, name), key);
+  for (const name of ["master.key", "master-key"]) writeFileSync(join(folder, name), key, { mode: 0o600 });
   const file = join(folder, "signet.yaml");
   writeFileSync(file, text);
   chmodSync(file, 0o600);

@@ -1,6 +1,7 @@
 // Two people: what makes a key sign, and who may, is never one person's doing, unless the configuration says so.
 
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { personClaims } from "../../src/cli/dev/claims.ts";
 import { type Client, connect, isRefused } from "../../src/client/connect.ts";
 import { newProofKey, type ProofKey } from "../../src/client/proof.ts";
 import { expectDone, type House, house, statement } from "../support/house.ts";
@@ -8,7 +9,7 @@ import { expectDone, type House, house, statement } from "../support/house.ts";
 let home: House;
 let first: Client;
 beforeAll(async () => {
-  home = await house({ approvals: "two-persons", keys: [{ name: "attest", purpose: "ATTESTATION" }] });
+  home = await house({ approvals: "two-persons", people, keys: [{ name: "attest", purpose: "ATTESTATION" }] });
   first = await home.operator();
 }, 90_000);
 afterAll(async () => {
@@ -33,6 +34,9 @@ async function hashOf(id: string): Promise<string> {
 }
 
 const second = newProofKey();
+let thirds: Client;
+/** The audience of people's tokens: the same issuer vouches for jobs under another. */
+const people = "signet-people";
 
 test("the socket enrols one operator and nobody after", async () => {
   const late = connect({ address: `unix:${home.socket}`, key: newProofKey() });
@@ -99,15 +103,53 @@ test("from the second person on, adding another one takes both", async () => {
   const approver = await login(second);
   expectDone(await approver.ask("Approve", { input: { pending, hash: await hashOf(pending) } }));
   const auditor = await login(third);
+  thirds = auditor;
   expectDone(await auditor.ask("AuditList", { filter: {}, first: 1 }));
   expect(await auditor.ask("SuspendKey", { input: { key: "attest", reason: "a try" } })).toMatchObject({
     refusal: "ROLE_MISSING",
   });
 });
 
-test("a person who was removed is out at once", async () => {
-  const gone = await login(second);
+test("nobody rids themselves of the second person: a removal that leaves one decider is refused", async () => {
   const [person] = expectDone(await first.ask("Operators", {})).filter((one) => one.name === "Second");
-  expectDone(await first.ask("RemoveOperator", { input: { operator: person?.id ?? "" } }));
-  expect(await gone.ask("Keys", {})).toMatchObject({ refusal: "UNAUTHENTICATED" });
+  expect(await first.ask("RemoveOperator", { input: { operator: person?.id ?? "" } })).toMatchObject({
+    refusal: "INPUT_INVALID",
+  });
+});
+
+test("a person who was removed is out at once", async () => {
+  const auditor = expectDone(await first.ask("Operators", {})).find((one) => one.name === "Third");
+  expectDone(await first.ask("RemoveOperator", { input: { operator: auditor?.id ?? "" } }));
+  expect(await thirds.ask("Keys", {})).toMatchObject({ refusal: "UNAUTHENTICATED" });
+});
+
+test("an approval asked for before the key changed is void", async () => {
+  const approver = await login(second);
+  expectDone(await first.ask("SuspendKey", { input: { key: "attest", reason: "an incident" } }));
+  const early = pendingOf(await first.ask("ResumeKey", { input: { key: "attest", reason: "one" } }));
+  const late = pendingOf(await first.ask("ResumeKey", { input: { key: "attest", reason: "two" } }));
+  const hashes = [await hashOf(early), await hashOf(late)];
+  expectDone(await approver.ask("Approve", { input: { pending: early, hash: hashes[0] ?? "" } }));
+  expectDone(await first.ask("SuspendKey", { input: { key: "attest", reason: "another incident" } }));
+  expect(await approver.ask("Approve", { input: { pending: late, hash: hashes[1] ?? "" } })).toMatchObject({
+    refusal: "KEY_STATE",
+  });
+});
+
+test("a person's identity token logs in once", async () => {
+  const subject = "person-7";
+  expectDone(await (await login(second)).ask("Viewer", {}));
+  const pending = pendingOf(
+    await first.ask("AddOperator", {
+      input: { name: "Oidc", issuer: home.issuer.issuer, subject, roles: ["AUDITOR"] },
+    }),
+  );
+  expectDone(await (await login(second)).ask("Approve", { input: { pending, hash: await hashOf(pending) } }));
+  const identityToken = await home.issuer.mint(personClaims({ sub: subject, aud: people }));
+  const once = connect({ address: home.url, key: newProofKey() });
+  expectDone(await once.ask("OpenOperatorSession", { input: { identityToken } }));
+  const thief = connect({ address: home.url, key: newProofKey() });
+  expect(await thief.ask("OpenOperatorSession", { input: { identityToken } })).toMatchObject({
+    refusal: "TOKEN_REPLAYED",
+  });
 });

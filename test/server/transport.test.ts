@@ -231,6 +231,39 @@ test("more requests at once than the limit are turned away and told when to come
   expect((await first).status).toBe(200);
 });
 
+test("bodies share one room: who finds it full comes again later, small requests get through", async () => {
+  await using server = await serving({}, { limits: { bodies: 10_000 } });
+  const { port } = new URL(server.url);
+  const large = query + " ".repeat(20_000 - query.length);
+  const begin = (sent: number) => {
+    const socket = connect(Number(port), "127.0.0.1");
+    socket.on("error", () => undefined);
+    const head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 26384\r\n\r\n";
+    socket.write(head + " ".repeat(sent));
+    return socket;
+  };
+  const becomes = (status: number) =>
+    expect.poll(async () => (await post(server.url, large)).status, { timeout: 5000 }).toBe(status);
+
+  const announcing = Array.from({ length: 20 }, () => begin(0));
+  for (let time = 0; time < 10; time++) expect((await post(server.url, large)).status).toBe(200);
+
+  const stranger = begin(26_383);
+  await becomes(503);
+  const turned = await post(server.url, large, { "transfer-encoding": "chunked" });
+  expect([turned.status, turned.headers["retry-after"], turned.headers["connection"], turned.body]).toEqual([
+    503,
+    "1",
+    "close",
+    expect.stringContaining("OVERLOADED"),
+  ]);
+  expect((await post(server.url, query)).status).toBe(200);
+
+  stranger.destroy();
+  await becomes(200);
+  for (const socket of announcing) socket.destroy();
+});
+
 test("a request that never ends is cut", async () => {
   await using server = await serving({}, { limits: { headersTimeout: 300, requestTimeout: 500 } });
   const { port } = new URL(server.url);

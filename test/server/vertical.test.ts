@@ -3,7 +3,8 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { refuse } from "../../src/model/errors.ts";
-import { ask, canaryFault, graphql, post, receipt, recorder, serving, session, version } from "./stub.ts";
+import { freePort } from "../support/port.ts";
+import { ask, canaryFault, graphql, post, receipt, recorder, serving, session, tcp, version } from "./stub.ts";
 
 const operation = (name: string): string =>
   readFileSync(new URL(`../../schema/operations/${name}.graphql`, import.meta.url), "utf8");
@@ -208,4 +209,19 @@ test("liveness and readiness", async () => {
   Object.assign(state, { ready: false, reason: "the disk is full" });
   const reply = await ask(`${server.url}/readyz`);
   expect([reply.status, JSON.parse(reply.body)]).toEqual([503, { ready: false, reason: "the disk is full" }]);
+});
+
+test("behind a proxy readiness is yes or no; why is in our own log, once for each reason", async () => {
+  const state = { ready: false, reason: "cannot be written: /var/lib/signet is full" };
+  const port = await freePort();
+  await using server = await serving(
+    { ready: () => state },
+    { listeners: [{ ...tcp, port, publicUrl: "https://signet.test" }] },
+  );
+  const readyz = async () => ask(`http://127.0.0.1:${String(port)}/readyz`);
+  for (let asked = 0; asked < 3; asked++)
+    expect(await readyz()).toMatchObject({ status: 503, body: '{"ready":false,"reason":"not ready"}' });
+  expect(server.lines.filter((line) => line.includes("/var/lib/signet is full"))).toHaveLength(1);
+  Object.assign(state, { ready: true, reason: "ready" });
+  expect(await readyz()).toMatchObject({ status: 200, body: '{"ready":true,"reason":"ready"}' });
 });

@@ -26,6 +26,8 @@ export interface HouseOptions {
   readonly approvals?: "two-persons" | "one-person";
   /** Lines of configuration, put at the end. */
   readonly config?: string;
+  /** Audience of people's tokens, from the same issuer. */
+  readonly people?: string;
   readonly bearer?: boolean;
   readonly openLog?: boolean;
   /** Keys that are made and activated; ATTESTATION key "attest" and BLOB key "release" where absent. */
@@ -304,6 +306,6 @@ masterKey: { file: master.key }
 approvals: ${options.approvals ?? "one-person"}
 issuers:
   - { issuer: "${issuer}", provider: github, audience: ${audience}, dangerouslyAllowHttp: true }
-policy: policy
+${options.people === undefined ? "" : `  - { issuer: "${issuer}", provider: person, audience: ${options.people}, dangerouslyAllowHttp: true }\n`}policy: policy
 ${options.config ?? ""}`;
 }
