@@ -39,7 +39,7 @@ import { parseDuration } from "./std/duration.ts";
 import { noStep, type Step } from "./std/steps.ts";
 import type { NoteSigner } from "./tlog/note.ts";
 import { parsePolicy } from "./tlog/policy.ts";
-import { formatVkey } from "./tlog/vkey.ts";
+import { formatVkey, type Vkey } from "./tlog/vkey.ts";
 import { tlogWitnesses } from "./witness/tlog-witness.ts";
 
 export interface DaemonParts {
@@ -51,6 +51,8 @@ export interface DaemonParts {
   readonly version: string;
   /** Introspection, for trying things. */
   readonly dev: boolean;
+  /** Names of SIGNET_DANGEROUSLY_* variables that are set. */
+  readonly dangerous: readonly string[];
 }
 
 export interface Daemon extends AsyncDisposable {
@@ -76,13 +78,13 @@ export async function rebuildViews({
     step: noStep,
     progress: telling(log, "hashing the log"),
   });
-  await proved(db, log);
+  await proved(db, signer.vkey, log, clock);
   await db.rebuildViews();
 }
 
 /** Throws Fault LOG_DAMAGED, LOG_NOT_DURABLE, ConfigError or PolicyError, with words for the operator. */
 export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
-  const { config, clock, random, step, log } = parts;
+  const { config, clock, random, step, log, version } = parts;
   await using undo = new AsyncDisposableStack();
   mkdirSync(config.stateDirectory, { recursive: true, mode: 0o750 });
   const signer = ownLogKey(config, random);
@@ -97,7 +99,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
       progress: telling(log, "hashing the log"),
     }),
   );
-  const replayed = await proved(db, log);
+  const { replayed, unproved } = await proved(db, signer.vkey, log, clock);
 
   const epoch = replayed.epoch + 1;
   const metrics = prometheus({ logSize: () => db.head().size, openSessions: () => db.openSessions(clock()) });
@@ -117,7 +119,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     metrics,
     known: (who) => who.kind !== "workload" || (policy !== undefined && namesTenant(policy, who)),
   });
-  await announce(journaling, replayed, vkey, parts);
+  await announce(journaling, replayed, vkey, [...unproved, ...weaknesses(parts)], version);
   policy = await activatePolicy(readPolicyFiles(config.policy), { journal: journaling, state: db, clock });
 
   const stopping: { reason: string | undefined } = { reason: undefined };
@@ -235,18 +237,29 @@ function ownLogKey({ stateDirectory, origin, masterKey }: Config, random: Random
   return logKey({ file: join(stateDirectory, "log.key"), origin, masterKey, random });
 }
 
-/** What the log says of itself, of what was remembered, and of the tables; all leaves once. */
-async function proved(db: Sqlite, log: Logger): Promise<Replayed> {
+/** What the log says of itself, of what was remembered, and of the tables. `unproved`: what nothing is left to prove by. */
+async function proved(
+  db: Sqlite,
+  vkey: Vkey,
+  log: Logger,
+  clock: Clock,
+): Promise<{ readonly replayed: Replayed; readonly unproved: readonly string[] }> {
   const verdict = await db.verify();
   if (verdict.verdict === "damaged")
     throw new Fault(
       "LOG_DAMAGED",
       `${verdict.message}. Restore the newest backup; nothing is signed on a damaged log.`,
     );
-  await rememberedHolds(await db.remembered.read(), db);
-  const replayed = await readWholeLog(db, telling(log, "reading the log"));
+  const outside = { remembered: await db.remembered.read(), published: await db.published() };
+  const unproved = await rememberedHolds(outside, db, vkey);
+  if (outside.remembered === undefined && db.head().size > 0)
+    log.warn(
+      { entries: db.head().size, published: outside.published !== undefined },
+      `the checkpoint remembered outside the database is missing${unproved === undefined ? "; the published tree's was compared" : ", and the published tree's too: whether the log was rolled back cannot be told. Ask witnesses and auditors for the newest one they saw"}`,
+    );
+  const replayed = await readWholeLog(db, clock(), telling(log, "reading the log"));
   await compareTables(replayed, db);
-  return replayed;
+  return { replayed, unproved: unproved === undefined ? [] : [unproved] };
 }
 
 /** A new epoch begins, and what an earlier one left unfinished becomes visible. */
@@ -254,12 +267,9 @@ async function announce(
   journaling: Journal,
   replayed: Replayed,
   vkey: string,
-  { config, version }: DaemonParts,
+  dangerous: readonly string[],
+  version: string,
 ): Promise<void> {
-  const dangerous = config.listeners.flatMap((one) =>
-    "tcp" in one && one.dangerouslyAllowBearer ? [`bearer sessions on ${one.tcp}`] : [],
-  );
-  if (config.approvals === "one-person") dangerous.push("one person does what otherwise takes two");
   await journaling.append(undefined, () => ({
     type: "daemon.start",
     version,
@@ -268,6 +278,17 @@ async function announce(
   }));
   await reportUnfinished(replayed, journaling);
 }
+
+/** What this start permits that a careful one would not, for the auditor. */
+const weaknesses = ({ config, dev, dangerous }: DaemonParts): readonly string[] => [
+  ...config.listeners.flatMap((one) =>
+    "tcp" in one && one.dangerouslyAllowBearer ? [`bearer sessions on ${one.tcp}`] : [],
+  ),
+  ...(config.approvals === "one-person" ? ["one person does what otherwise takes two"] : []),
+  ...config.issuers.filter((one) => one.dangerouslyAllowHttp).map(({ issuer }) => `plain http to the issuer ${issuer}`),
+  ...(dev ? ["--dev"] : []),
+  ...dangerous,
+];
 
 async function farewell(journaling: Journal, published: Publishing, outcomes: Unfinished, log: Logger): Promise<void> {
   try {

@@ -85,6 +85,7 @@ async function run(args: readonly string[]): Promise<number> {
     step: stepOf(process.env),
     version,
     dev: values.dev ?? false,
+    dangerous: Object.keys(process.env).filter((name) => name.startsWith("SIGNET_DANGEROUSLY_")),
   });
   process.on("SIGHUP", () => void daemon.reloadPolicy());
   const signal = await stopSignal();

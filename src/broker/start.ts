@@ -41,19 +41,30 @@ function entryOf(leaf: Uint8Array, index: number): Entry {
 
 /** Throws Fault LOG_DAMAGED where the tables say otherwise than the leaves. */
 export async function compareTables(replayed: Replayed, state: State): Promise<void> {
-  const found = differences(replayed, {
+  const differing = differences(replayed, {
     keys: state.records("key"),
-    people: state.records("person"),
-    pending: state.records("pending"),
+    people: state.records("person").map(({ value }) => value),
+    pending: state.records("pending").map(({ value }) => value),
     sessions: await openSessions(state, replayed.since),
     policy: state.record("policy", "current")?.value.hash,
   });
+  const found = [...misplaced(state), ...differing];
   if (found.length > 0) {
     throw new Fault(
       "LOG_DAMAGED",
       `the tables say otherwise than the log: ${found.slice(0, 5).join("; ")}. Somebody edited the database, or it was restored in part. Restore the newest whole backup.`,
     );
   }
+}
+
+/** Records are found by name and id: each must stand under its own. */
+function misplaced(state: State): readonly string[] {
+  const [keys, people, pending] = [state.records("key"), state.records("person"), state.records("pending")];
+  return [
+    ...keys.filter(({ value }) => state.record("key", value.name)?.value !== value).map(({ value }) => value.name),
+    ...people.filter(({ value }) => state.record("person", value.id)?.value !== value).map(({ value }) => value.id),
+    ...pending.filter(({ value }) => state.record("pending", value.id)?.value !== value).map(({ value }) => value.id),
+  ].map((name) => `${name} stands in another one's place`);
 }
 
 /** Sessions that the tables would let sign, or did until they expired after `since`; ended ones lend nothing. */

@@ -78,12 +78,7 @@ export function salvage(directory: string, at: number): Salvage {
     ...values: readonly (string | number)[]
   ): Generator<Record<string, unknown>> {
     if (!db) return;
-    const found = reading(what, () =>
-      db
-        .prepare(sql)
-        .iterate(...values)
-        [Symbol.iterator](),
-    );
+    const found = reading(what, () => db.prepare(sql).iterate(...values));
     for (;;) {
       const next = found && reading(what, () => found.next());
       if (!next || next.done) return;

@@ -32,7 +32,7 @@ export function openSessions(db: DatabaseSync): Sessions {
   const cache = new LRUCache<string, ListedSession>({ max: cachedSessions });
   /** Hex of the token's hash to the session's id. */
   const tokens = new LRUCache<string, string>({ max: cachedSessions });
-  const columns = "opened, state, uses_left, policy, json";
+  const columns = "*";
   const byId = db.prepare(`SELECT ${columns} FROM session WHERE id = ?`);
   const byToken = db.prepare(
     `SELECT ${columns} FROM session WHERE opened = (SELECT opened FROM session_token WHERE token = ?)`,
@@ -139,6 +139,11 @@ function conditions(filter: SessionFilter, page: Page): { where: string; values:
 function sessionOf(row: Record<string, unknown>): ListedSession {
   // A parser of our own writing: `json` is what `open` serialised from this very type.
   const fixed = JSON.parse(String(row["json"])) as SigningSession;
+  if (!isOf(row, fixed))
+    throw new Fault(
+      "LOG_DAMAGED",
+      `session ${String(row["id"])} contradicts itself: somebody edited the database. Restore the newest backup.`,
+    );
   return {
     ...fixed,
     state: stateOf(row["state"]),
@@ -147,6 +152,15 @@ function sessionOf(row: Record<string, unknown>): ListedSession {
     entry: Number(row["opened"]),
   };
 }
+
+/** Columns that sessions are found and counted by say again what `json` says. */
+const isOf = (row: Record<string, unknown>, { id, expiresAt, principal, grant, identityToken }: SigningSession): boolean =>
+  row["id"] === id &&
+  row["expires_at"] === expiresAt &&
+  row["principal"] === principalKey(principal) &&
+  row["project"] === principal.projectId &&
+  row["grant_name"] === grant &&
+  row["identity_token"] === identityToken;
 
 function stateOf(text: unknown): SigningSession["state"] {
   if (text === "OPEN" || text === "CLOSED" || text === "REVOKED") return text;

@@ -69,6 +69,8 @@ export interface Sqlite extends Log, State {
   readonly sealedKeys: SealedKeys;
   readonly tree: LogTree;
   readonly remembered: Remembered;
+  /** The checkpoint of the published tree, as it stands on disk. */
+  published(): Promise<string | undefined>;
   /** Hashes every leaf again. For before the first signature; other work goes on meanwhile. */
   verify(): Promise<Verdict>;
   /** Drops the views and makes them again from the leaves. */
@@ -176,6 +178,7 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     sealedKeys: sealedKeysOf(writer),
     tree,
     remembered: rememberedIn(join(directory, "remembered")),
+    published: () => readText(join(directory, "log", "checkpoint")),
     verify: () => verifyTruth(read, progress ?? (() => undefined)),
     rebuildViews: () => views.rebuild(head.size),
     onReopened: (listener) => {

@@ -1,9 +1,11 @@
-// The truth hashed again from its leaves, and compared with the head and the full tiles: at start, before anything is
-// signed on it. It says which leaf differs where something is left to compare with.
+// The truth hashed again from its leaves, and compared with the head and the full tiles; the side blobs too, each under
+// its hash, and each that a leaf names: at start, before anything is signed on it. It says which leaf differs where
+// something is left to compare with.
 
 import { setImmediate as turn } from "node:timers/promises";
 
-import { equalBytes } from "../std/bytes.ts";
+import { buffer, equalBytes, hex } from "../std/bytes.ts";
+import { sha256 } from "../std/digest.ts";
 import { append, emptyFrontier, type Frontier, leafHash, rootOf } from "../tlog/merkle.ts";
 import { hashLength } from "../tlog/text.ts";
 import { tileWidth } from "../tlog/tile.ts";
@@ -25,23 +27,79 @@ export async function verifyTruth(
 ): Promise<Verdict> {
   const { size, root } = ground().head();
   const stored = storedAt(ground(), size);
+  const blobs = sideBlobs();
   let frontier: Frontier = emptyFrontier;
   while (frontier.size < size) {
     const from = frontier.size;
     const to = Math.min(from + chunk, size);
-    const hashes = hashesOf(ground(), from, to);
+    const leaves = ground().leaves(from, to);
+    const hashes = leaves.map(leafHash);
     if (hashes.length < to - from) return missing(ground(), from, to);
     const index = firstDifference(ground(), from, hashes);
     if (index !== undefined) return damaged(index, index);
+    const changed = blobs.read(ground(), from, leaves);
+    if (changed) return changed;
     frontier = append(frontier, hashes);
     progress(to, size);
     await turn();
   }
-  return equalBytes(rootOf(frontier), root) ? { verdict: "sound", size, root } : narrowed(frontier, stored);
+  if (!equalBytes(rootOf(frontier), root)) return narrowed(frontier, stored);
+  return blobs.missing(ground()) ?? { verdict: "sound", size, root };
 }
 
-const hashesOf = (ground: Ground, from: number, to: number): readonly Uint8Array[] =>
-  ground.leaves(from, to).map(leafHash);
+interface Blobs {
+  /** Hashes the blobs that came with these leaves, and looks for those that the leaves name. */
+  read(ground: Ground, from: number, leaves: readonly Uint8Array[]): Verdict | undefined;
+  /** The first that was named and is nowhere. */
+  missing(ground: Ground): Verdict | undefined;
+}
+
+/** Most are named by a leaf near the one that they came with; the others are looked for at the end, among all. */
+function sideBlobs(): Blobs {
+  let before: ReadonlySet<string> = new Set();
+  /** Hash in hex, and the first leaf that names it. */
+  const elsewhere = new Map<string, number>();
+  return {
+    read(ground, from, leaves) {
+      const here = new Set<string>();
+      const rows = ground.db.prepare("SELECT idx, sha256, bytes FROM blob WHERE idx >= ? AND idx < ? ORDER BY idx");
+      for (const row of rows.iterate(from, from + leaves.length)) {
+        const digest = bytesOf(row["sha256"]);
+        if (!equalBytes(sha256(bytesOf(row["bytes"])), digest))
+          return wrongBlob(Number(row["idx"]), hex(digest), "has other bytes");
+        here.add(hex(digest));
+      }
+      for (const [i, leaf] of leaves.entries())
+        for (const name of blobNames(leaf))
+          if (!here.has(name) && !before.has(name) && !elsewhere.has(name)) elsewhere.set(name, from + i);
+      before = here;
+      return undefined;
+    },
+    missing(ground) {
+      if (elsewhere.size === 0) return undefined;
+      for (const row of ground.db.prepare("SELECT sha256 FROM blob").iterate())
+        if (elsewhere.delete(hex(bytesOf(row["sha256"]))) && elsewhere.size === 0) return undefined;
+      for (const [name, index] of elsewhere) return wrongBlob(index, name, "is missing");
+      return undefined;
+    },
+  };
+}
+
+const blobKey = '"blob":"sha256:';
+
+/** In canonical JSON these bytes are a member's name and value: inside a text their quotes would be escaped. */
+function* blobNames(leaf: Uint8Array): Generator<string> {
+  const bytes = buffer(leaf);
+  for (let at = bytes.indexOf(blobKey); at >= 0; at = bytes.indexOf(blobKey, at + 1)) {
+    const start = at + blobKey.length;
+    yield bytes.toString("latin1", start, start + 64);
+  }
+}
+
+function wrongBlob(index: number, digest: string, what: string): Verdict {
+  const message = `the side blob sha256:${digest} that leaf ${String(index)} names ${what}`;
+  return { verdict: "damaged", message, index, atMost: index };
+}
 
 function storedAt(ground: Ground, size: number): Frontier | undefined {
   const row = ground.db.prepare("SELECT size, frontier FROM head").get();

@@ -221,10 +221,10 @@ const keyTerms = (
 
 /** What the tables say, as far as the leaves tell it too. */
 export interface Told {
-  /** `id`: what they stand under; `revision`: one more than the index of the leaf that changed them. */
-  readonly keys: readonly { readonly id: string; readonly revision: number; readonly value: Key }[];
-  readonly people: readonly { readonly id: string; readonly value: Person }[];
-  readonly pending: readonly { readonly id: string; readonly value: PendingAction }[];
+  /** `revision`: one more than the index of the leaf that changed it. */
+  readonly keys: readonly { readonly value: Key; readonly revision: number }[];
+  readonly people: readonly Person[];
+  readonly pending: readonly PendingAction[];
   /** All that are open by the tables and had not expired by `Replayed.since`. */
   readonly sessions: readonly SigningSession[];
   readonly policy: string | undefined;
@@ -235,11 +235,11 @@ export function differences(replayed: Replayed, told: Told): readonly string[] {
   const out: string[] = [];
   for (const one of told.keys) out.push(...keyDifferences(one, replayed));
   out.push(...countDifference("key versions", told.keys.flatMap(({ value }) => value.versions).length, replayed.keys));
-  for (const { id, value } of told.people)
-    if (id !== value.id || !personHolds(value, replayed)) out.push(`operator ${value.name} is not as the log says`);
+  for (const person of told.people)
+    if (!personHolds(person, replayed)) out.push(`operator ${person.name} is not as the log says`);
   out.push(...countDifference("operators", told.people.length, replayed.people));
-  for (const { id, value } of told.pending)
-    if (id !== value.id || !pendingHolds(value, replayed)) out.push(`pending action ${id} is not as the log says`);
+  for (const waiting of told.pending)
+    if (!pendingHolds(waiting, replayed)) out.push(`pending action ${waiting.id} is not as the log says`);
   out.push(...countDifference("pending actions", told.pending.length, replayed.pending));
   out.push(...sessionDifferences(replayed.sessions, told.sessions));
   if (told.policy !== replayed.policy)
@@ -283,8 +283,7 @@ function sessionDifference(session: SigningSession, said: ReplayedSession | unde
   return undefined;
 }
 
-function keyDifferences({ id, revision, value }: Told["keys"][number], { keys }: Replayed): readonly string[] {
-  if (id !== value.name) return [`key ${value.name} stands under the name of ${id}`];
+function keyDifferences({ value, revision }: Told["keys"][number], { keys }: Replayed): readonly string[] {
   const out: string[] = [];
   let newest = -1;
   for (const [i, version] of value.versions.entries()) {
@@ -293,7 +292,7 @@ function keyDifferences({ id, revision, value }: Told["keys"][number], { keys }:
     newest = Math.max(newest, said?.at ?? -1);
     if (version.key !== value.name || value.versions.findIndex(({ number }) => number === version.number) !== i)
       out.push(`key ${name} is not of the key that it stands under, or there twice`);
-    else if (version.purpose !== value.purpose) out.push(`key ${id} has another purpose than its versions`);
+    else if (version.purpose !== value.purpose) out.push(`key ${name} has another purpose than its key`);
     else if (!said) out.push(`key ${name} is not in the log`);
     else if (said.state !== version.state) out.push(`key ${name} is ${version.state}, by the log ${said.state}`);
     else {
@@ -302,7 +301,7 @@ function keyDifferences({ id, revision, value }: Told["keys"][number], { keys }:
     }
   }
   if (out.length === 0 && revision !== newest + 1)
-    out.push(`key ${id} was changed by leaf ${String(revision - 1)}, by the log it was leaf ${String(newest)}`);
+    out.push(`key ${value.name} was changed by leaf ${String(revision - 1)}, by the log it was leaf ${String(newest)}`);
   return out;
 }
 

@@ -21,7 +21,9 @@ function narrowedList(list: readonly unknown[]): readonly unknown[] {
   let copy: unknown[] | undefined;
   for (const [index, value] of list.entries()) {
     const narrow = narrowed(value);
-    if (narrow !== value) (copy ??= [...list])[index] = narrow;
+    if (narrow === value) continue;
+    copy ??= [...list];
+    copy[index] = narrow;
   }
   return copy ?? list;
 }
@@ -31,7 +33,9 @@ function narrowedObject(object: Readonly<Record<string, unknown>>): object {
   for (const name of Object.keys(object)) {
     const value = object[name];
     const narrow = narrowed(value);
-    if (narrow !== value) (copy ??= { ...object })[name] = narrow;
+    if (narrow === value) continue;
+    copy ??= { ...object };
+    copy[name] = narrow;
   }
   return copy ?? object;
 }

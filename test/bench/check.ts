@@ -71,7 +71,7 @@ export async function verifySample(sampling: Sampling): Promise<number> {
 
 function isSigned(signature: unknown, item: number, serial: string, key: KeyObject, form: Sampling["form"]): boolean {
   if (!isJsonObject(signature)) return false;
-  const value = fromBase64(String(signature["value"]));
+  const value = fromBase64(signature["value"] as string); // Base64! of our schema
   if (form === "digest")
     return p256.verify(value, fromHex(`${serial}${String(item).padStart(48, "0")}`), point(key), {
       prehash: false,

@@ -40,7 +40,7 @@ function rawGroupCommit(folder: string): RequestListener {
     const together = waiting;
     waiting = [];
     db.exec("BEGIN IMMEDIATE");
-    for (let row = 0; row < together.length; row += 1) insert.run(leaf);
+    for (const _ of together) insert.run(leaf);
     const began = performance.now();
     db.exec("COMMIT");
     told.seconds += (performance.now() - began) / 1000;

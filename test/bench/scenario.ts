@@ -21,7 +21,6 @@ import {
   emptyQuery,
   preparedOpenings,
   preparedRequests,
-  type Server,
   serialOf,
   serialPlace,
   serverAt,
@@ -198,8 +197,9 @@ async function bearerOf(home: House): Promise<Asker> {
   const identityToken = await home.issuer.mint(githubClaims({ aud: audience }));
   const body = bodyOf("OpenSession", { input: { identityToken, keys: ["attest", "release"] } });
   const nobody = { token: undefined, key: undefined };
+  // `token` is a String! of our schema
   const opened = await askAgain({ url: home.url, nonce: "" }, nobody, body, "");
-  return { token: String(opened["token"]), key: undefined };
+  return { token: opened["token"] as string, key: undefined };
 }
 
 async function publicKeyOf(home: House, name: string): Promise<string> {

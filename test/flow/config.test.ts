@@ -127,7 +127,7 @@ test.each([
   [
     "TLS files that are not there",
     withTls("cert: no.pem, key: no.key"),
-    /signet\.yaml:5:18: listeners\.0\.tls\.cert: .*no\.pem: ENOENT[^]*signet\.yaml:5:31: listeners\.0\.tls\.key/,
+    /signet\.yaml:5:18: listeners\.0\.tls\.cert: .*no\.pem: ENOENT[\s\S]*signet\.yaml:5:31: listeners\.0\.tls\.key/,
   ],
   [
     "TLS files that are no PEM",
@@ -148,7 +148,7 @@ test.each([
   [
     "two custodies of one kind",
     `${good}custodies: [{ kind: software }, { kind: software }]\n`,
-    /signet\.yaml:7:39: custodies\.1\.kind: there is a custody of kind software already/,
+    /signet\.yaml:7:41: custodies\.1\.kind: there is a custody of kind software already/,
   ],
 ])("%s is an error that says where and what", (_what, text, expected) => {
   expect(problemsOf(text)).toMatch(expected);
