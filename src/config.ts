@@ -97,30 +97,43 @@ const issuer = z.strictObject({
   claims: claims.optional().describe("provider generic, and required there: our field to the issuer's claim"),
 });
 
-const issuers = z.array(issuer).superRefine((all, { addIssue }) => {
+const issuers = z.array(issuer).superRefine((all, context) => {
   const names = all.map((one) => JSON.stringify([one.issuer, one.audience]));
   for (const [at, { provider, claims: named }] of all.entries()) {
     const first = names.indexOf(names[at] ?? "");
     if (first !== at)
-      addIssue({ code: "custom", path: [at], message: `has the issuer and the audience of issuers.${String(first)}` });
+      context.addIssue({
+        code: "custom",
+        path: [at],
+        message: `has the issuer and the audience of issuers.${String(first)}`,
+      });
     if (provider === "generic" && !named)
-      addIssue({
+      context.addIssue({
         code: "custom",
         path: [at],
         message: "provider generic needs claims, tenantId and projectId at least",
       });
     if (provider !== "generic" && named)
-      addIssue({ code: "custom", path: [at, "claims"], message: `is for provider generic; ${provider} has its own` });
+      context.addIssue({
+        code: "custom",
+        path: [at, "claims"],
+        message: `is for provider generic; ${provider} has its own`,
+      });
   }
 });
 
 const kinds = z
   .array(z.discriminatedUnion("kind", [custodies[0].config, ...custodies.slice(1).map((kind) => kind.config)]))
   .min(1)
-  .superRefine((all, { addIssue }) => {
-    for (const [at, { kind }] of all.entries())
-      if (all.findIndex((one) => one.kind === kind) !== at)
-        addIssue({ code: "custom", path: [at, "kind"], message: `there is a custody of kind ${kind} already` });
+  .superRefine((all, context) => {
+    const names: readonly string[] = all.map(({ kind }) => kind);
+    for (const [at, kind] of names.entries())
+      if (names.indexOf(kind) !== at)
+        context.addIssue({
+          code: "custom",
+          path: [at, "kind"],
+          message: `there is a custody of kind ${kind} already`,
+        });
   });
 
 const schema = z.strictObject({

@@ -78,11 +78,11 @@ export async function recover(parts: RecoverParts): Promise<Recovery> {
     };
   if (named !== undefined) return refused(`${named}. One name never stands for two logs`);
 
-  await prepare(old, tables, parts);
+  const vkey = await prepare(old, tables, parts);
   const aside = await replaceLog(directory, rfc3339(clock()).replaceAll(":", "-"), step);
   return {
     done: true,
-    text: `a new log takes the old one's place. The old files are in ${aside}\n\n${loss}\n\n${afterwards}`,
+    text: `a new log takes the old one's place. The old files are in ${aside}\n\n${loss}\n  vkey        ${vkey}\n\n${afterwards}`,
   };
 }
 
@@ -129,6 +129,7 @@ async function judged(tables: Salvage, parts: RecoverParts): Promise<Old | { rea
     missing: (version, told) => missing(version, told, tables, config),
   });
   for (const text of tables.complaints()) found.push(text);
+  if (found.length === 0 && adopted.lost.length === 0) found.push(nothingWrong);
   const before = replacedLogs(directory).flatMap(
     (folder) =>
       headed(readIfThere(join(folder, "remembered")) ?? readIfThere(join(folder, "log", "checkpoint")) ?? "")?.origin ??
@@ -148,6 +149,9 @@ async function judged(tables: Salvage, parts: RecoverParts): Promise<Old | { rea
     found,
   };
 }
+
+const nothingWrong =
+  "the log here holds against its newest checkpoint. Unless a witness or an auditor proved that it was rolled back, go on with it under its old name";
 
 interface Note {
   readonly text: string;
@@ -209,10 +213,6 @@ async function retold(
     );
   else if (head && !(stored.size === size && equalBytes(rootOf(stored), head.root)))
     found.push("the newest entries of the database are not those that were hashed when they were written");
-  if (found.length === 0)
-    found.push(
-      "the log here holds against its newest checkpoint. Unless a witness or an auditor proved that it was rolled back, go on with it under its old name",
-    );
 
   if (!told) return { said: toldBy(tables, 0, replay(), found, origins).result(), origins };
   if (size > told.frontier.size && goesOn(tables, told.frontier))
@@ -313,8 +313,8 @@ const nextName = (origin: string): string => {
   return `${stem}-${String(Number(number) + 1)}`;
 };
 
-/** The new log, whole and closed, in a directory beside. */
-async function prepare(old: Old, tables: Salvage, { config, clock, random, version }: RecoverParts): Promise<void> {
+/** The new log, whole and closed, in a directory beside. Returns its vkey. */
+async function prepare(old: Old, tables: Salvage, { config, clock, random, version }: RecoverParts): Promise<string> {
   const fresh = prepareReplacement(config.stateDirectory);
   const signer = logKey({ file: join(fresh, "log.key"), origin: config.origin, masterKey: config.masterKey, random });
   await using db = await openSqlite({ directory: fresh, origin: config.origin, signer, clock, step: noStep });
@@ -331,7 +331,9 @@ async function prepare(old: Old, tables: Salvage, { config, clock, random, versi
     metrics: noMetrics,
     known: () => true,
   });
-  await adopt(old, old.replaces, { version, vkey: formatVkey(signer.vkey) }, journaling);
+  const vkey = formatVkey(signer.vkey);
+  await adopt(old, old.replaces, { version, vkey }, journaling);
+  return vkey;
 }
 
 function described({ replaces, newest, found, keys, people, lost }: Old, tables: Salvage, { origin }: Config): string {

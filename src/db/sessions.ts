@@ -154,7 +154,10 @@ function sessionOf(row: Record<string, unknown>): ListedSession {
 }
 
 /** Columns that sessions are found and counted by say again what `json` says. */
-const isOf = (row: Record<string, unknown>, { id, expiresAt, principal, grant, identityToken }: SigningSession): boolean =>
+const isOf = (
+  row: Record<string, unknown>,
+  { id, expiresAt, principal, grant, identityToken }: SigningSession,
+): boolean =>
   row["id"] === id &&
   row["expires_at"] === expiresAt &&
   row["principal"] === principalKey(principal) &&

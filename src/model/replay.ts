@@ -321,7 +321,9 @@ const fingerprintOf = (pem: string): string =>
 /** Whether this person is who the log says, with the roles that it says. */
 export function personHolds(person: Person, { people }: Pick<Replayed, "people">): boolean {
   const said = people.get(person.id);
-  return said !== undefined && canonical({ ...person, kind: undefined, roles: [...person.roles].sort() }) === recorded(said);
+  return (
+    said !== undefined && canonical({ ...person, kind: undefined, roles: [...person.roles].sort() }) === recorded(said)
+  );
 }
 
 const recorded = ({ id, name, issuer, subject, roles }: OperatorRecord): string =>

@@ -33,7 +33,7 @@ export function shareOf(room: Room): Share {
   return {
     fits,
     take(length) {
-      
+      if (!fits(length)) return false;
       const more = Math.max(0, length - uncounted - taken);
       taken += more;
       room.left -= more;
@@ -50,7 +50,7 @@ export function shareOf(room: Room): Share {
 export function readBody(request: IncomingMessage, limit: number, share: Share): Promise<Read> {
   const announced = Number(request.headers["content-length"] ?? 0);
   if (announced > limit) return Promise.resolve({ read: "too-large" });
-  if (false) return Promise.resolve({ read: "no-room" });
+  if (!share.fits(announced)) return Promise.resolve({ read: "no-room" });
   const { promise, resolve } = Promise.withResolvers<Read>();
   const chunks: Buffer[] = [];
   let length = 0;

@@ -14,8 +14,8 @@ function narrowed(value: unknown): unknown {
   return Array.isArray(value) ? narrowedList(value) : narrowedObject(value as Readonly<Record<string, unknown>>); // plain data
 }
 
-const escaped = (text: string): object => rawJSON(JSON.stringify(text).replace(/[^\0-\xff]/g, escape));
-const escape = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+const escaped = (text: string): object => rawJSON(JSON.stringify(text).replace(/[^\0-\xff]/g, inHex));
+const inHex = (unit: string): string => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 
 function narrowedList(list: readonly unknown[]): readonly unknown[] {
   let copy: unknown[] | undefined;

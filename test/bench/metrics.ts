@@ -1,5 +1,7 @@
 // What the daemon says of itself at /metrics: by these counts every answer is accounted for, also those that wrk never saw.
 
+import { cpuSeconds } from "./load.ts";
+
 export interface Counts {
   /** Entries of the log. */
   readonly size: number;
@@ -32,12 +34,12 @@ export async function counts(url: string): Promise<Counts> {
   };
 }
 
-/** Once what wrk left behind is answered: the counts of requests and entries stand still. */
-export async function countsAtRest(url: string): Promise<Counts> {
-  for (let before = await counts(url); ; ) {
-    await new Promise((resolve) => setTimeout(resolve, 200));
-    const now = await counts(url);
-    if (now.size === before.size && now.ok === before.ok) return now;
-    before = now;
+/** Once what wrk left behind is answered: requests and entries stand still, and the process `pid` has nothing to do. */
+export async function countsAtRest(url: string, pid: number): Promise<Counts> {
+  for (let [before, spent] = [await counts(url), cpuSeconds(pid)]; ; ) {
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    const [now, spentNow] = [await counts(url), cpuSeconds(pid)];
+    if (now.size === before.size && now.ok === before.ok && spentNow - spent < 0.06) return now;
+    [before, spent] = [now, spentNow];
   }
 }

@@ -104,12 +104,12 @@ async function told(url: string): Promise<{ readonly commits: number; readonly s
 async function emptyQueries(asked: Asked): Promise<Found> {
   using folder = temporary();
   await using home = await built({}, asked);
-  const pid = home.child().pid ?? 0;
+  const pid = pidOf(home);
   const prepared = emptyQuery(home.url);
   await load(home.url, prepared, warmUp(asked), pid, folder.path);
-  const before = await countsAtRest(home.url);
+  const before = await countsAtRest(home.url, pidOf(home));
   const measured = await load(home.url, prepared, asked.seconds, pid, folder.path);
-  answered("empty-query", measured, before, await countsAtRest(home.url), 0);
+  answered("empty-query", measured, before, await countsAtRest(home.url, pidOf(home)), 0);
   mustBeBusy("empty-query", measured, 0, asked);
   return rowOf("empty-query", measured, pid, {});
 }
@@ -135,7 +135,7 @@ const signingPlans = {
 async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise<Found> {
   using folder = temporary();
   await using home = await built({ bearer: plan.bearer }, asked);
-  const pid = home.child().pid ?? 0;
+  const pid = pidOf(home);
   const server = await serverAt(home.url);
   const key = plan.form === "message" ? "attest" : "release";
   const items = plan.form === "message" ? statements(plan.items) : blobs(plan.items);
@@ -144,13 +144,13 @@ async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise
 
   const warm = await prepare(warmUp(asked) * plan.most, 0);
   const rehearsed = await load(home.url, warm.prepared, warmUp(asked), pid, folder.path);
-  await countsAtRest(home.url);
+  await countsAtRest(home.url, pidOf(home));
   const count = Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, plan.most / 4) * asked.seconds);
   const { prepared, askers, serials } = await prepare(count, 2 ** 32);
 
   const before = await counts(home.url);
   const measured = await load(home.url, prepared, asked.seconds, pid, folder.path);
-  const after = await countsAtRest(home.url);
+  const after = await countsAtRest(home.url, pidOf(home));
   const requests = answered(name, measured, before, after, 2);
   const row = rowOf(name, measured, pid, {
     signatures: requests * plan.items,
@@ -159,13 +159,13 @@ async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise
   });
 
   const verified = await verifySample({
-    serials: serials.slice(1, measured.requests - connections), // the first one is wrk's own check of its script
+    serials: serials.slice(1, 1 + Math.max(measured.requests - connections, Math.min(requests, connections))), // the first one is wrk's own check of its script
     itemsPerRequest: plan.items,
     form: plan.form,
     publicKey,
     askAgain: (index) => askAgain(server, askerOf(askers, index + 1), template, serials[index + 1] ?? ""),
   });
-  const entries = (await countsAtRest(home.url)).size;
+  const entries = (await countsAtRest(home.url, pidOf(home))).size;
   if (entries !== after.size)
     throw new Error(`${name}: ${String(entries - after.size)} of the sampled requests had never been answered`);
   const { bytesPerEntry, types } = await closed(home, entries);
@@ -212,7 +212,7 @@ async function publicKeyOf(home: House, name: string): Promise<string> {
 async function openings(asked: Asked): Promise<Found> {
   using folder = temporary();
   await using home = await built({}, asked);
-  const pid = home.child().pid ?? 0;
+  const pid = pidOf(home);
   const server = await serverAt(home.url);
   const mint = (run: string): Promise<string> => home.issuer.mint(githubClaims({ aud: audience, run_id: run }));
   const prepare = (count: number, from: number): Promise<Prepared> =>
@@ -222,14 +222,14 @@ async function openings(asked: Asked): Promise<Found> {
       Array.from({ length: count }, (_, index) => serialOf(from + index)),
     );
   const rehearsed = await load(home.url, await prepare(warmUp(asked) * 2500, 0), warmUp(asked), pid, folder.path);
-  await countsAtRest(home.url);
+  await countsAtRest(home.url, pidOf(home));
   const prepared = await prepare(
     Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, 600) * asked.seconds),
     2 ** 32,
   );
   const before = await counts(home.url);
   const measured = await load(home.url, prepared, asked.seconds, pid, folder.path);
-  const after = await countsAtRest(home.url);
+  const after = await countsAtRest(home.url, pidOf(home));
   const requests = answered("open-session", measured, before, after, 1);
   const row = rowOf("open-session", measured, pid, { commits: after.commits - before.commits });
   const { bytesPerEntry } = await closed(home, after.size);
@@ -264,7 +264,7 @@ async function audits(
   const auditor = await home.operatorLogin();
   await indexed(home, auditor, pairs);
   for (const name of names) found(await auditing(name, { home, auditor, pairs }, folder.path, asked));
-  const { size } = await countsAtRest(home.url);
+  const { size } = await countsAtRest(home.url, pidOf(home));
   await closed(home, size);
   asked.tell(`audit: ${String(size)} entries, fsck passes`);
 }
@@ -298,7 +298,7 @@ async function auditing(
   folder: string,
   asked: Asked,
 ): Promise<Found> {
-  const pid = home.child().pid ?? 0;
+  const pid = pidOf(home);
   const server = await serverAt(home.url);
   const { filter, value } = auditPlans[name];
   const template = bodyOf("AuditList", { filter, last: page });
@@ -310,11 +310,11 @@ async function auditing(
       Array.from({ length: count }, (_, index) => value((index * 7919) % pairs)),
     );
   const rehearsed = await load(home.url, prepare(warmUp(asked) * 3000), warmUp(asked), pid, folder);
-  await countsAtRest(home.url);
+  await countsAtRest(home.url, pidOf(home));
   const prepared = prepare(Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, 750) * asked.seconds));
   const before = await counts(home.url);
   const measured = await load(home.url, prepared, asked.seconds, pid, folder);
-  const after = await countsAtRest(home.url);
+  const after = await countsAtRest(home.url, pidOf(home));
   answered(name, measured, before, after, 1);
   return rowOf(name, measured, pid, { commits: after.commits - before.commits });
 }
@@ -322,6 +322,8 @@ async function auditing(
 // What all have in common
 
 const built = (options: HouseOptions, { run }: Asked): Promise<House> => house({ ...options, uses: 100_000, run });
+
+const pidOf = (home: House): number => home.child().pid ?? 0;
 
 const warmUp = ({ seconds }: Asked): number => Math.max(1, Math.round(seconds / 3));
 
@@ -377,7 +379,7 @@ async function closed(
   entries: number,
 ): Promise<{ readonly bytesPerEntry: number; readonly types: ReadonlyMap<string, number> }> {
   const vkey = expectDone(await (await home.operator()).ask("Vkey", {}));
-  const { size } = await countsAtRest(home.url);
+  const { size } = await countsAtRest(home.url, pidOf(home));
   const status = await home.stop();
   if (status !== 0) throw new Error(`the daemon ended with ${String(status)}: ${home.said()}`);
   const state = join(home.directory, "state");

@@ -2,10 +2,11 @@
 // what to do, and starts again when the directory is put back. Views are not the truth: they are shown as wrong, or
 // made again.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { hex } from "../../src/std/bytes.ts";
 import { append, emptyFrontier, encodeFrontier, leafHash, rootOf } from "../../src/tlog/merkle.ts";
 import { publishedLog, quickStart, refusedStart } from "../support/faults.ts";
 import { allEntries, expectDone, type House, house, type Job, statement } from "../support/house.ts";
@@ -139,8 +140,86 @@ describe("the truth", () => {
     ],
     [
       "a session's expiry",
-      `UPDATE session SET json = json_set(json, '$.expiresAt', 4102444800000)`,
+      `UPDATE session SET expires_at = 4102444800000, json = json_set(json, '$.expiresAt', 4102444800000)`,
       /session ss_\S+ has other terms/,
+    ],
+    [
+      "what a session may sign",
+      `UPDATE session SET json = json_set(json, '$.limits.items.digest', json('{}'))`,
+      /session ss_\S+ has other limits/,
+    ],
+    [
+      "when a session opened",
+      `UPDATE session SET json = json_set(json, '$.openedAt', 1)`,
+      /session ss_\S+ has other limits/,
+    ],
+    ...["ref", "commit", "workflow", "subject", "actor"].map((field): [string, string, RegExp] => [
+      `the ${field} of a session's holder`,
+      `UPDATE session SET json = json_set(json, '$.principal.${field}', 'other')`,
+      /session ss_\S+ has other terms/,
+    ]),
+    [
+      "a session's keys",
+      `UPDATE session SET json = json_set(json, '$.keys[0]', 'other')`,
+      /session ss_\S+ has other terms/,
+    ],
+    [
+      "how often a session could sign",
+      `UPDATE session SET json = json_set(json, '$.usesGranted', 5000)`,
+      /session ss_\S+ has other terms/,
+    ],
+    [
+      "a session's grant",
+      `UPDATE session SET grant_name = 'other', json = json_set(json, '$.grant', 'other')`,
+      /session ss_\S+ has other terms/,
+    ],
+    [
+      "the identity token that a session came from",
+      `UPDATE session SET identity_token = '00', json = json_set(json, '$.identityToken', '00')`,
+      /session ss_\S+ has other terms/,
+    ],
+    [
+      "the grant under which a session is counted",
+      "UPDATE session SET grant_name = 'other'",
+      /session ss_\S+ contradicts itself/,
+    ],
+    [
+      "the policy that permits a session",
+      "UPDATE session SET policy = 'sha256:00'",
+      /session ss_\S+ goes on under the policy sha256:00, by the log it does not/,
+    ],
+    [
+      "a session made to look as if it had expired long ago",
+      `UPDATE session SET expires_at = 1, json = json_set(json, '$.expiresAt', 1)`,
+      /session ss_\S+ is OPEN by the log, in the tables it is not/,
+    ],
+    ...(
+      [
+        ["fingerprint", "00", "has another fingerprint"],
+        ["algorithm", "EC_P384", "has another purpose, algorithm or place"],
+        ["custody", "pkcs11", "has another purpose, algorithm or place"],
+        ["uri", "software:release/1", "has another purpose, algorithm or place"],
+        ["key", "other", "is not of the key that it stands under"],
+      ] as const
+    ).map(([field, value, found]): [string, string, RegExp] => [
+      `a key's ${field}`,
+      `UPDATE record SET json = json_set(json, '$.versions[0].${field}', '${value}') WHERE kind = 'key' AND id = 'attest'`,
+      new RegExp(`key \\S+/1 ${found}`),
+    ]),
+    [
+      "a key's revision",
+      "UPDATE record SET revision = revision - 1 WHERE kind = 'key' AND id = 'attest'",
+      /key attest was changed by leaf \d+, by the log it was leaf \d+/,
+    ],
+    [
+      "a key under another one's name",
+      "UPDATE record SET json = (SELECT json FROM record WHERE kind = 'key' AND id = 'release') WHERE kind = 'key' AND id = 'attest'",
+      /release stands in another one's place/,
+    ],
+    [
+      "an operator's name",
+      `UPDATE record SET json = json_set(json, '$.name', 'Somebody') WHERE kind = 'person'`,
+      /operator Somebody is not as the log says/,
     ],
     [
       "a session that nobody opened",
@@ -166,6 +245,31 @@ describe("the truth", () => {
     60_000,
   );
 
+  test("a side blob with other bytes, and one that is gone: refused, with the leaf that names it", async () => {
+    const { idx, sha256 } = edit(
+      (db) => db.prepare("SELECT idx, sha256 FROM blob ORDER BY idx DESC LIMIT 1").get() ?? {},
+    ) as { idx: number; sha256: Uint8Array }; // as the migration has it
+    const name = `side blob sha256:${hex(sha256)}`;
+    change("UPDATE blob SET bytes = x'00' WHERE idx = ? AND sha256 = ?", idx, sha256);
+    await expectRefused(new RegExp(`${name} that leaf ${String(idx)} names has other bytes`));
+    restore(whole);
+    change("DELETE FROM blob WHERE idx = ? AND sha256 = ?", idx, sha256);
+    await expectRefused(new RegExp(`${name} that leaf \\d+ names is missing`));
+  }, 60_000);
+
+  test("without `remembered` the published checkpoint tells that the log was rolled back", async () => {
+    restore(older, /^(?:truth|views)\.sqlite/);
+    rmSync(join(state(), "remembered"));
+    await expectRefused(/rolled back: a checkpoint of \d+ entries was published/);
+  }, 60_000);
+
+  test("a remembered checkpoint that this log's key did not sign: refused", async () => {
+    const file = join(state(), "remembered");
+    const [origin, count, root, ...rest] = readFileSync(file, "utf8").split("\n");
+    writeFileSync(file, [origin, String(Number(count) - 2), root, ...rest].join("\n"));
+    await expectRefused(/the remembered checkpoint is not one that this log's key signed/);
+  }, 60_000);
+
   test("a second daemon on the same state directory is refused, and the first does not notice", async () => {
     await home.start({ env: quickStart });
     const second = await refusedStart(home);
@@ -177,6 +281,23 @@ describe("the truth", () => {
     });
     expectDone(await job.sign([statement()]));
     await home.stop();
+  }, 60_000);
+});
+
+describe("what is weaker than it should be", () => {
+  test("stands in daemon.start, and a log without any remembered checkpoint is told loudly", async () => {
+    for (const file of ["remembered", "log/checkpoint"]) rmSync(join(state(), file));
+    await home.start({ env: { ...quickStart, SIGNET_DANGEROUSLY_TELL_STEPS: "1" } });
+    await home.stop();
+    expect(home.said()).toMatch(/"level":40.*whether the log was rolled back cannot be told/);
+    const starts = (await publishedLog(home)).filter(({ type }) => type === "daemon.start");
+    expect(starts.at(-1)?.["dangerous"]).toEqual([
+      "no remembered checkpoint to compare with",
+      "one person does what otherwise takes two",
+      `plain http to the issuer ${home.issuer.issuer}`,
+      "SIGNET_DANGEROUSLY_TELL_STEPS",
+    ]);
+    expect(starts.at(0)?.["dangerous"]).not.toContain("no remembered checkpoint to compare with");
   }, 60_000);
 });
 

@@ -21,13 +21,65 @@ import {
   type TestLog,
 } from "../support/db.ts";
 
+/** Nothing in these tests can never be written. */
+const shout = (error: unknown): never => {
+  throw error;
+};
+
 describe.each(dialects)("on $name", ({ open }) => {
+  test.each(failures)(
+    "$name: an intent in doubt gets the outcome failed, if it is there at all",
+    async ({ persisted, inject }) => {
+      using place = directory();
+      await using log = await open(place.path);
+      await furnish(log, sessionOf("ss_1"));
+      const journaling = journal({
+        log,
+        clock: () => noon,
+        node: "n1",
+        epoch: 1,
+        metrics: noMetrics,
+        known: () => true,
+      });
+      const outcomes = unfinished(journaling, log, shout);
+      const { size } = log.head();
+      const failing = inject();
+      const {
+        v: _v,
+        at: _at,
+        node: _node,
+        epoch: _epoch,
+        request: _request,
+        ...body
+      } = intent("ss_1", digestOf("app"))({ index: size });
+      await expect(journaling.append("rq_9", () => body)).rejects.toMatchObject({ code: "LOG_NOT_DURABLE" });
+      outcomes.doubtful("rq_9", size, (ref) => {
+        if (body.type !== "sign.intent") throw new Error("not the intent");
+        return {
+          type: "sign.outcome",
+          by: body.by,
+          session: body.session,
+          key: body.key,
+          items: body.items,
+          intent: ref,
+          result: "failed",
+          code: "LOG_NOT_DURABLE",
+        };
+      });
+      failing.mend();
+      await outcomes.settle();
+      await outcomes.settle();
+      expect(outcomes.waiting()).toBe(0);
+      expect(await resultsIn(log)).toEqual(persisted ? ["failed"] : []);
+    },
+  );
+
   test.each(failures)("$name: one outcome", async ({ persisted, inject }) => {
     using place = directory();
     await using log = await open(place.path);
     await furnish(log, sessionOf("ss_1"));
     const journaling = journal({ log, clock: () => noon, node: "n1", epoch: 1, metrics: noMetrics, known: () => true });
-    const outcomes = unfinished(journaling, log);
+    const outcomes = unfinished(journaling, log, shout);
     const begun = appended(await log.append({ entry: intent("ss_1", digestOf("app")) }));
     const about = {
       type: "sign.outcome" as const,
@@ -56,7 +108,7 @@ describe.each(dialects)("on $name", ({ open }) => {
     await using log = await open(place.path);
     await furnish(log, sessionOf("ss_1"));
     const journaling = journal({ log, clock: () => noon, node: "n1", epoch: 1, metrics: noMetrics, known: () => true });
-    const outcomes = unfinished(journaling, log);
+    const outcomes = unfinished(journaling, log, shout);
     const begun = appended(await log.append({ entry: intent("ss_1", digestOf("app")) }));
     outcomes.later(
       {

@@ -106,6 +106,7 @@ test("a damaged leaf: refused to start; recovered under a new name it starts, an
   expect(done.stderr).toMatch(/key attest\/1: SUSPENDED, was ACTIVE: signs again when somebody resumes it/);
   expect(done.stderr).toContain("key release/1: COMPROMISED");
   expect(done.stderr).toMatch(/operator First \(operator, approver, auditor\)/);
+  expect(done.stderr).toContain(String(leaves()[0]?.["vkey"]));
   expect(done.stderr).toMatch(/every session \(\d+ open\)/);
   const [folder = ""] = aside();
   expect(aside()).toHaveLength(1);
@@ -176,9 +177,14 @@ describe("nothing changes", () => {
     const before = filesOf(state());
     const said = await recover([]);
     expect(said).toMatchObject({ status: 2, stdout: "" });
+    expect(said.stderr).not.toContain("holds against its newest checkpoint");
     for (const words of ["nothing is changed yet", "comes along", "is lost", "--accept-loss", `such as ${newName}`])
       expect(said.stderr).toContain(words);
     expect(filesOf(state())).toEqual(before);
+  }, 30_000);
+
+  test("where nothing is wrong, it says so", async () => {
+    expect((await recover([])).stderr).toContain("holds against its newest checkpoint");
   }, 30_000);
 
   test("under the old log's name", async () => {

@@ -7,6 +7,7 @@ import { journal, recordItems } from "../../src/broker/journal.ts";
 import { openSqlite, type Sqlite } from "../../src/db/sqlite.ts";
 import type { Action } from "../../src/model/approval.ts";
 import type { Caller, EntryBody, EntryType, KeyUse, LeafRef } from "../../src/model/entry.ts";
+import { limitsHash } from "../../src/model/grant.ts";
 import type { ItemRecord } from "../../src/model/item.ts";
 import type { Person, Workload } from "../../src/model/principal.ts";
 import { noMetrics } from "../../src/ports/metrics.ts";
@@ -119,7 +120,14 @@ const key: KeyUse = {
 };
 const created = { key: "attest", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
 const pem = "-----BEGIN PUBLIC KEY-----\nTm90IGEga2V5Lg==\n-----END PUBLIC KEY-----\n";
-const activation: Action = { kind: "key.state", key: "attest", number: 1, to: "ACTIVE", reason: "release keys" };
+const activation: Action = {
+  kind: "key.state",
+  key: "attest",
+  number: 1,
+  to: "ACTIVE",
+  reason: "release keys",
+  asOf: 7,
+};
 const approval = { pending, hash: sha256Hex(canonicalJson({ ...activation })) };
 
 const statement = (name: string): ItemRecord => ({
@@ -166,7 +174,7 @@ const story: readonly Told[] = [
   }),
   by("2", { type: "operator.login", ...asFirst, expiresAt: "2026-01-15T17:30:02.500Z" }),
   by("3", { type: "operator.change", ...asFirst, change: "added", operator: record(second), onePerson: true }),
-  alone({ type: "policy.change", policy: policy.blob, files: policy, grants: 0, cases: 0 }),
+  alone({ type: "policy.change", policy: policy.blob, files: policy, sessions: [], grants: 0, cases: 0 }),
   by("4", { type: "key.create.intent", ...asFirst, ...created }),
   by("4", (newest) => ({
     type: "key.create.outcome",
@@ -205,6 +213,12 @@ const story: readonly Told[] = [
     decision,
     uses: uses(0, 20),
     expiresAt,
+    limits: limitsHash({
+      uses: 20,
+      ttl: 600_000,
+      windows: [],
+      items: { statement: { predicateTypes: [], subjects: ["*"] } },
+    }),
     reason: "release 1.4.0",
   }),
   by("8", { type: "sign.intent", ...asJob, session, key, items: few, decision, uses: uses(1, 19) }),
