@@ -224,7 +224,8 @@ function onStep(home: House, step: string, then: () => void): Promise<void> {
 }
 
 async function publishedSoon(home: House): Promise<readonly Found[]> {
-  const [, size] = (await (await fetch(`${home.url}/log/checkpoint`)).text()).split("\n");
+  const metrics = await (await fetch(`${home.url}/metrics`)).text();
+  const size = /^signet_log_size (\d+)$/m.exec(metrics)?.[1] ?? "Infinity";
   await until("everything is published", async () => (await publishedLog(home)).length >= Number(size));
   return publishedLog(home);
 }

@@ -44,14 +44,7 @@ describe.each(dialects)("on $name", ({ open }) => {
       const outcomes = unfinished(journaling, log, shout);
       const { size } = log.head();
       const failing = inject();
-      const {
-        v: _v,
-        at: _at,
-        node: _node,
-        epoch: _epoch,
-        request: _request,
-        ...body
-      } = intent("ss_1", digestOf("app"))({ index: size });
+      const body = { ...intent("ss_1", digestOf("app"))({ index: size }), request: "rq_9" };
       await expect(journaling.append("rq_9", () => body)).rejects.toMatchObject({ code: "LOG_NOT_DURABLE" });
       outcomes.doubtful("rq_9", size, (ref) => {
         if (body.type !== "sign.intent") throw new Error("not the intent");
