@@ -12,27 +12,68 @@ const top = "^src/(main|daemon|recover|config)\\.ts$";
 module.exports = {
   forbidden: [
     { name: "no-circular", severity: "error", from: {}, to: { circular: true } },
-    { name: "no-orphans", severity: "error", from: { orphan: true, pathNot: ["\\.d\\.ts$", "^src/main\\.ts$"] }, to: {} },
+    {
+      name: "no-orphans",
+      severity: "error",
+      from: { orphan: true, pathNot: ["\\.d\\.ts$", "^src/main\\.ts$"] },
+      to: {},
+    },
     { name: "not-to-unresolvable", severity: "error", from: {}, to: { couldNotResolve: true } },
-    { name: "not-to-dev-dep", severity: "error", from: { path: "^src" }, to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] } },
+    {
+      name: "not-to-dev-dep",
+      severity: "error",
+      from: { path: "^src" },
+      to: { dependencyTypes: ["npm-dev"], dependencyTypesNot: ["type-only"] },
+    },
     { name: "not-to-undeclared", severity: "error", from: {}, to: { dependencyTypes: ["npm-no-pkg", "npm-unknown"] } },
-    { name: "every-file-has-a-room", severity: "error", from: {}, to: { path: "^src/", pathNot: [any(ranks.flat()), top] } },
+    {
+      name: "every-file-has-a-room",
+      severity: "error",
+      from: {},
+      to: { path: "^src/", pathNot: [any(ranks.flat()), top] },
+    },
     ...ranks.flatMap((rooms, rank) =>
       rooms.map((room) => ({
         name: `no-upward-or-sideways-from-${room}`,
         severity: "error",
         from: { path: any([room]) },
-        to: { path: [any(ranks.slice(rank).flat().filter((r) => r !== room)), top].join("|") },
+        to: {
+          path: [
+            any(
+              ranks
+                .slice(rank)
+                .flat()
+                .filter((r) => r !== room),
+            ),
+            top,
+          ].join("|"),
+        },
       })),
     ),
-    { name: "adapters-by-daemon-only", severity: "error", from: { path: "^src/", pathNot: ["^src/(custody|stores|identity|witness|db)/", "^src/(daemon|recover|config)\\.ts$"] }, to: { path: "^src/(custody|stores|identity|witness|db)/" } },
-    { name: "clients-never-import-the-broker", severity: "error", from: { path: "^src/(cli|shims|console)/" }, to: { path: "^src/broker/" } },
+    {
+      name: "adapters-by-daemon-only",
+      severity: "error",
+      from: {
+        path: "^src/",
+        pathNot: ["^src/(custody|stores|identity|witness|db)/", "^src/(daemon|recover|config)\\.ts$"],
+      },
+      to: { path: "^src/(custody|stores|identity|witness|db)/" },
+    },
+    {
+      name: "clients-never-import-the-broker",
+      severity: "error",
+      from: { path: "^src/(cli|shims|console)/" },
+      to: { path: "^src/broker/" },
+    },
   ],
   options: {
     doNotFollow: { path: "node_modules" },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
     parser: "tsc",
-    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["import", "require", "node", "default", "types"] },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "require", "node", "default", "types"],
+    },
   },
 };

@@ -4,8 +4,8 @@
 
 import { setImmediate as turn } from "node:timers/promises";
 
-import { buffer, equalBytes, hex } from "../std/bytes.ts";
-import { sha256 } from "../std/digest.ts";
+import { buffer, equalBytes, hex, utf8 } from "../std/bytes.ts";
+import { sha256Hex } from "../std/digest.ts";
 import { append, emptyFrontier, type Frontier, leafHash, rootOf } from "../tlog/merkle.ts";
 import { hashLength } from "../tlog/text.ts";
 import { tileWidth } from "../tlog/tile.ts";
@@ -64,10 +64,9 @@ function sideBlobs(): Blobs {
       const here = new Set<string>();
       const rows = ground.db.prepare("SELECT idx, sha256, bytes FROM blob WHERE idx >= ? AND idx < ? ORDER BY idx");
       for (const row of rows.iterate(from, from + leaves.length)) {
-        const digest = bytesOf(row["sha256"]);
-        if (!equalBytes(sha256(bytesOf(row["bytes"])), digest))
-          return wrongBlob(Number(row["idx"]), hex(digest), "has other bytes");
-        here.add(hex(digest));
+        const name = hex(bytesOf(row["sha256"]));
+        if (sha256Hex(bytesOf(row["bytes"])) !== name) return wrongBlob(Number(row["idx"]), name, "has other bytes");
+        here.add(name);
       }
       for (const [i, leaf] of leaves.entries())
         for (const name of blobNames(leaf))
@@ -85,7 +84,7 @@ function sideBlobs(): Blobs {
   };
 }
 
-const blobKey = '"blob":"sha256:';
+const blobKey = buffer(utf8('"blob":"sha256:'));
 
 /** In canonical JSON these bytes are a member's name and value: inside a text their quotes would be escaped. */
 function* blobNames(leaf: Uint8Array): Generator<string> {

@@ -84,9 +84,13 @@ export interface Write {
   readonly finish?: { readonly id: Uint8Array; readonly answer: Uint8Array } | undefined; // dropped where `watch` does not hold
   readonly puts?: readonly Put[] | undefined;
   /** Condition: records that this Write relies on and does not change, as they were read. */
-  readonly unchanged?: readonly { readonly kind: RecordKind; readonly id: string; readonly expects: number }[] | undefined;
+  readonly unchanged?:
+    | readonly { readonly kind: RecordKind; readonly id: string; readonly expects: number }[]
+    | undefined;
   /** Condition: fewer than `most` open sessions of this principal under this grant. */
-  readonly open?: { readonly session: SigningSession; readonly token: Uint8Array; readonly most?: number | undefined } | undefined;
+  readonly open?:
+    | { readonly session: SigningSession; readonly token: Uint8Array; readonly most?: number | undefined }
+    | undefined;
   /** A further token (SHA-256) of an open session. */
   readonly token?: { readonly session: string; readonly token: Uint8Array } | undefined;
   readonly close?: { readonly session: string; readonly state: "CLOSED" | "REVOKED"; readonly at: number } | undefined;

@@ -24,9 +24,7 @@ export interface WitnessedLog {
  */
 export interface Witnesses {
   readonly names: readonly string[];
-  submit(
-    log: WitnessedLog,
-  ): Promise<{
+  submit(log: WitnessedLog): Promise<{
     readonly note: string;
     readonly answers: readonly Witnessed[] /** Whether the quorum of the policy is reached. */;
     readonly quorum: boolean;

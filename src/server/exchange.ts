@@ -41,9 +41,11 @@ export const problem = (status: number, error: GraphQLFormattedError, headers?: 
 /** Once per exchange; a caller who has gone is not an error. */
 export function send({ id, request, response, nonce, last }: Exchange, answer: Answer): void {
   if (response.headersSent || response.destroyed) return;
+  const { body } = answer;
+  const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
   response.writeHead(answer.status, {
     "Content-Type": answer.type,
-    "Content-Length": typeof answer.body === "string" ? Buffer.byteLength(answer.body) : answer.body.length,
+    "Content-Length": length,
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
     "X-Request-Id": id,
@@ -51,5 +53,8 @@ export function send({ id, request, response, nonce, last }: Exchange, answer: A
     ...answer.headers,
     ...(last() || !request.complete ? { Connection: "close" } : {}),
   });
-  response.end(request.method === "HEAD" ? undefined : answer.body);
+  if (request.method === "HEAD") response.end();
+  // A text of as many bytes as characters is ASCII: written as Latin-1 it is copied, as UTF-8 encoded one by one.
+  else if (typeof body === "string") response.end(body, length === body.length ? "latin1" : "utf8");
+  else response.end(body);
 }

@@ -17,7 +17,10 @@ export interface WitnessParts {
   readonly fetch: GuardedFetch;
 }
 
-interface Asked { readonly witnessed: Witnessed; readonly lines: readonly SignatureLine[] }
+interface Asked {
+  readonly witnessed: Witnessed;
+  readonly lines: readonly SignatureLine[];
+}
 
 export function tlogWitnesses({ policy, fetch }: WitnessParts): Witnesses {
   const asked = policy.witnesses.filter((one) => one.url !== undefined);

@@ -170,6 +170,5 @@ export function recorder<T>(answer: T) {
   return { calls, fn };
 }
 
-export const seen: { last?: Credentials } = {};
 export const canaryFault = (): Fault =>
   new Fault("CUSTODY_DOWN", "connect to vault with token hvs.CANARY failed", { cause: new Error("CANARY in a path") });
