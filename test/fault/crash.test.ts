@@ -50,7 +50,8 @@ const sign = (job: Job, idempotencyKey: string, name: string): Promise<Heard | u
   askOnce(home, job, "Sign", { input: { idempotencyKey, key: "attest", items: [statement(name)] } });
 
 async function wholeLog(): ReturnType<typeof publishedLog> {
-  const [, size] = (await (await fetch(`${home.url}/log/checkpoint`)).text()).split("\n");
+  const metrics = await (await fetch(`${home.url}/metrics`)).text();
+  const size = /^signet_log_size (\d+)$/m.exec(metrics)?.[1] ?? "Infinity";
   await until("everything is published", async () => (await publishedLog(home)).length >= Number(size));
   return publishedLog(home);
 }
