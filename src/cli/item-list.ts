@@ -54,7 +54,7 @@ function recordOf(item: SignItemInput, signature: Signature | undefined): JsonOb
 }
 
 function signedBy(signature: Signature | undefined): string {
-  const envelope = signature?.envelope;
+  const envelope = isJsonObject(signature?.bundle) ? signature.bundle["dsseEnvelope"] : undefined;
   if (!isJsonObject(envelope)) return "";
   return sha256Hex(pae(text(envelope["payloadType"]) ?? "", fromBase64(text(envelope["payload"]) ?? "")));
 }

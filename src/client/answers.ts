@@ -98,7 +98,6 @@ export interface Signature {
   /** Base64. */
   readonly value: string;
   readonly bundle: JsonObject | null;
-  readonly envelope: JsonObject | null;
   readonly jws: string | null;
 }
 

@@ -78,7 +78,9 @@ function isSigned(signature: unknown, item: number, serial: string, key: KeyObje
       format: "der",
       lowS: false,
     });
-  const envelope = signature["envelope"] as { readonly payloadType: string; readonly payload: string }; // of our schema's DSSE envelope
+  const { dsseEnvelope: envelope } = signature["bundle"] as {
+    readonly dsseEnvelope: { readonly payloadType: string; readonly payload: string };
+  }; // a Sigstore bundle of ours
   const payload = fromBase64(envelope.payload);
   const pae = Buffer.concat([
     Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `),

@@ -3,7 +3,6 @@
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 
 import { dsseBundle, messageBundle } from "../../src/formats/bundle.ts";
-import { base64 } from "../../src/std/base64.ts";
 import { utf8 } from "../../src/std/bytes.ts";
 import { sha256, sha256Hex } from "../../src/std/digest.ts";
 import { canonicalJson, type JsonObject } from "../../src/std/json.ts";
@@ -108,12 +107,10 @@ export function signedStatement(content: string, key: TestKey, name = "app.tgz")
     signature: sha256Hex(signature),
   };
   const leaves = leavesOf([{ v: 1, type: "daemon.start" }, outcome({ key: keyUse(key), items: [item] })]);
-  const envelope = { payload: base64(payload), payloadType: type, signatures: [{ keyid: "", sig: base64(signature) }] };
   return {
     signature,
     item,
     leaves,
-    envelope,
     bundle: dsseBundle(type, payload, signature, key),
     proof: receiptOf(leaves, 1),
   };

@@ -66,7 +66,6 @@ function signing(over: Answers = {}): Answers {
           algorithm: "ecdsa-sha2-256",
           value: base64(one.signature),
           bundle: one.bundle,
-          envelope: "envelope" in one ? one.envelope : null,
         })),
         receipt: { entry: 1, leaf: base64(leaves[1] ?? utf8("")), tlogProof: receiptOf(leaves, 1) },
       };

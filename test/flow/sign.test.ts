@@ -21,7 +21,9 @@ test("a job gets a statement signed, and the receipt alone convinces with the lo
   const answer = expectDone(await job.sign([statement("app-1.4.0.tgz")]));
   const [signature] = answer.signatures;
   const key = expectDone(await (await home.operator()).ask("Key", { name: "attest" }));
-  const envelope = signature?.envelope as { payload: string; payloadType: string; signatures: { sig: string }[] };
+  const { dsseEnvelope: envelope } = signature?.bundle as unknown as {
+    dsseEnvelope: { payload: string; payloadType: string; signatures: { sig: string }[] };
+  };
   const payload = fromBase64(envelope.payload);
   const pae = Buffer.concat([
     Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `),
@@ -55,7 +57,7 @@ test("SLSA provenance is filled in from verified claims, and a caller who says o
     },
   });
   const answer = expectDone(await job.sign([item({ buildDefinition: { buildType: "https://example.com/build/v1" } })]));
-  const envelope = answer.signatures[0]?.envelope as { payload: string };
+  const { dsseEnvelope: envelope } = answer.signatures[0]?.bundle as unknown as { dsseEnvelope: { payload: string } };
   const said = Buffer.from(envelope.payload, "base64").toString();
   expect(said).toContain("https://github.com/acme/app");
   expect(said).toContain("refs/tags/v1.4.0");

@@ -5,7 +5,7 @@ import { request as httpRequest, type OutgoingHttpHeaders } from "node:http";
 import { request as httpsRequest, type RequestOptions } from "node:https";
 import pino from "pino";
 import type { Caller } from "../../src/broker/call.ts";
-import type { Broker, Credentials } from "../../src/broker/index.ts";
+import type { Broker } from "../../src/broker/index.ts";
 import { Fault } from "../../src/model/errors.ts";
 import type { Key, KeyVersion } from "../../src/model/key.ts";
 import type { SigningSession } from "../../src/model/session.ts";

@@ -65,7 +65,6 @@ test("a job signs, and gets signature, bundle and receipt in one answer", async 
             algorithm: "ecdsa-sha2-256",
             value: Buffer.from("signature").toString("base64"),
             bundle: { mediaType: "bundle" },
-            envelope: null,
             jws: null,
           },
         ],
