@@ -77,6 +77,12 @@ async function run(args: readonly string[]): Promise<number> {
     await rebuildViews({ config, log, clock: systemClock, random: systemRandom });
     return say("the query tables are rebuilt from the leaves\n");
   }
+  // Before "ready" is said: whoever stops the daemon on that word is heard, and a stop during the start waits for its end.
+  const stop = stopSignal();
+  let reload = (): void => undefined;
+  process.on("SIGHUP", () => {
+    reload();
+  });
   const daemon = await startDaemon({
     config,
     log,
@@ -87,8 +93,8 @@ async function run(args: readonly string[]): Promise<number> {
     dev: values.dev ?? false,
     dangerous: Object.keys(process.env).filter((name) => name.startsWith("SIGNET_DANGEROUSLY_")),
   });
-  process.on("SIGHUP", () => void daemon.reloadPolicy());
-  const signal = await stopSignal();
+  reload = () => void daemon.reloadPolicy();
+  const signal = await stop;
   log.info({ signal }, "stopping: finishing what was accepted");
   await daemon[Symbol.asyncDispose]();
   log.info("stopped");

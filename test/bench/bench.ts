@@ -34,6 +34,7 @@ async function main(): Promise<void> {
     },
   });
   const run: Run = {
+    env: { NODE_ENV: "production" }, // as deploy/bin/signetd sets it
     ...(values["from-source"] ? {} : { program: builtDaemon() }),
     ...(values.profile === undefined ? {} : { node: ["--cpu-prof", `--cpu-prof-dir=${resolve(values.profile)}`] }),
   };
