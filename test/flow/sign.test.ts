@@ -2,6 +2,7 @@
 
 import { verify } from "node:crypto";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { Signature } from "../../src/client/answers.ts";
 import { isRefused } from "../../src/client/connect.ts";
 import { fromBase64 } from "../../src/std/base64.ts";
 import { verifyReceipt } from "../../src/tlog/proof.ts";
@@ -21,9 +22,7 @@ test("a job gets a statement signed, and the receipt alone convinces with the lo
   const answer = expectDone(await job.sign([statement("app-1.4.0.tgz")]));
   const [signature] = answer.signatures;
   const key = expectDone(await (await home.operator()).ask("Key", { name: "attest" }));
-  const { dsseEnvelope: envelope } = signature?.bundle as unknown as {
-    dsseEnvelope: { payload: string; payloadType: string; signatures: { sig: string }[] };
-  };
+  const envelope = envelopeOf(signature);
   const payload = fromBase64(envelope.payload);
   const pae = Buffer.concat([
     Buffer.from(`DSSEv1 ${String(envelope.payloadType.length)} ${envelope.payloadType} ${String(payload.length)} `),
@@ -57,7 +56,7 @@ test("SLSA provenance is filled in from verified claims, and a caller who says o
     },
   });
   const answer = expectDone(await job.sign([item({ buildDefinition: { buildType: "https://example.com/build/v1" } })]));
-  const { dsseEnvelope: envelope } = answer.signatures[0]?.bundle as unknown as { dsseEnvelope: { payload: string } };
+  const envelope = envelopeOf(answer.signatures[0]);
   const said = Buffer.from(envelope.payload, "base64").toString();
   expect(said).toContain("https://github.com/acme/app");
   expect(said).toContain("refs/tags/v1.4.0");
@@ -129,3 +128,10 @@ test("after a restart the log goes on, sessions live, and answers are remembered
   expect(entries.filter((one) => one["type"] === "daemon.start")).toHaveLength(2);
   expect(entries.filter((one) => one["type"] === "daemon.stop")).toHaveLength(1);
 });
+
+/** Of a Sigstore bundle with a statement. */
+function envelopeOf(signature: Signature | undefined): { readonly payload: string; readonly payloadType: string } {
+  const bundle = signature?.bundle as { readonly dsseEnvelope?: { payload: string; payloadType: string } } | undefined; // bundle v0.3
+  if (!bundle?.dsseEnvelope) throw new Error("the bundle holds no envelope");
+  return bundle.dsseEnvelope;
+}
