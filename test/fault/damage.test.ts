@@ -329,9 +329,9 @@ describe("the views", () => {
 
     for (const suffix of ["", "-wal", "-shm"]) rmSync(join(state(), `views.sqlite${suffix}`), { force: true });
     await home.start({ env: quickStart });
-    expect(existsSync(join(state(), "views.sqlite"))).toBe(true);
     const again = await home.operator();
     expect((await allEntries(again)).filter((one) => Number(one["index"]) < size)).toEqual(before);
+    expect(existsSync(join(state(), "views.sqlite"))).toBe(true);
     const outcomes = expectDone(
       await again.ask("AuditList", {
         filter: { types: ["sign.outcome"], keys: ["attest"], session: job.session, result: "done" },
