@@ -14,7 +14,7 @@ import { readIfThere, writePrivate, writeWhole } from "../client/files.ts";
 import { base64 } from "../std/base64.ts";
 import { isJsonObject } from "../std/json.ts";
 import { ended, spawnDaemon } from "./daemon-process.ts";
-import type { JobEnvironment } from "./dev/issuer.ts";
+import { type JobEnvironment, startDevIssuer } from "./dev/issuer.ts";
 import { exits, Failure, granted, usage } from "./failure.ts";
 import type { Job } from "./job.ts";
 import type { World } from "./world.ts";
@@ -35,7 +35,6 @@ export async function dev({ world, out, options }: Job<DevOptions>): Promise<num
   const folder =
     options.dir === undefined ? await mkdtemp(join(tmpdir(), "signet-dev-")) : resolve(world.cwd, options.dir);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const { startDevIssuer } = await import("./dev/issuer.ts");
   await using issuer = await startDevIssuer({ clock: world.clock, random: world.random });
   await writeFiles(folder, port, issuer.issuer, world);
   out.say("folder", folder);
