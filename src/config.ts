@@ -122,17 +122,21 @@ const issuers = z.array(issuer).superRefine((all, context) => {
   }
 });
 
+/** What a custody is called in keys, log and answers. */
+export const custodyName = ({ name, kind }: { readonly name?: string | undefined; readonly kind: string }): string =>
+  name ?? kind;
+
 const kinds = z
   .array(z.discriminatedUnion("kind", [custodies[0].config, ...custodies.slice(1).map((kind) => kind.config)]))
   .min(1)
   .superRefine((all, context) => {
-    const names: readonly string[] = all.map(({ kind }) => kind);
-    for (const [at, kind] of names.entries())
-      if (names.indexOf(kind) !== at)
+    const names: readonly string[] = all.map(custodyName);
+    for (const [at, name] of names.entries())
+      if (names.indexOf(name) !== at)
         context.addIssue({
           code: "custom",
           path: [at, "kind"],
-          message: `there is a custody of kind ${kind} already`,
+          message: `there is a custody "${name}" already; give each a name of its own`,
         });
   });
 

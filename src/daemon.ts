@@ -19,7 +19,7 @@ import { replayMemory } from "./broker/replay.ts";
 import { compareTables, readWholeLog, rememberedHolds, reportUnfinished } from "./broker/start.ts";
 import { type Unfinished, unfinished } from "./broker/unfinished.ts";
 import { guardedFetch } from "./clients/fetch.ts";
-import { type Config, readPolicyFiles, readText, thisHost } from "./config.ts";
+import { type Config, custodyName, readPolicyFiles, readText, thisHost } from "./config.ts";
 import { custodies } from "./custody/index.ts";
 import { logKey } from "./custody/log-key.ts";
 import { refuseHalfReplaced } from "./db/replace.ts";
@@ -154,7 +154,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     log: db,
     state: db,
     journal: journaling,
-    custodies: openCustodies(config, db, random, undo),
+    custodies: openCustodies(parts, db, undo),
     tokens,
     proofs,
     policy: inForce,
@@ -302,18 +302,18 @@ async function farewell(journaling: Journal, published: Publishing, outcomes: Un
 }
 
 function openCustodies(
-  config: Config,
+  { config, log, clock, random }: DaemonParts,
   db: Sqlite,
-  random: Random,
   undo: AsyncDisposableStack,
 ): ReadonlyMap<string, Custody> {
   const kinds = new Map<string, (typeof custodies)[number]>(custodies.map((kind) => [kind.kind, kind]));
-  const means = { sealedKeys: db.sealedKeys, random, masterKey: config.masterKey, secret: config.secret };
+  const means = { sealedKeys: db.sealedKeys, clock, log, random, masterKey: config.masterKey, secret: config.secret };
   return new Map(
     config.custodies.map((one) => {
       const kind = kinds.get(one.kind);
       if (!kind) throw new Error(`no custody of kind ${one.kind}`);
-      return [one.kind, undo.use(kind.open(one, means))] as const;
+      const name = custodyName(one);
+      return [name, undo.use(kind.open(one, { ...means, name }))] as const;
     }),
   );
 }

@@ -18,7 +18,7 @@ export interface Parts {
   readonly log: Log;
   readonly state: State;
   readonly journal: Journal;
-  /** By kind. */
+  /** By name. */
   readonly custodies: ReadonlyMap<string, Custody>;
   readonly tokens: IdentityTokens;
   readonly proofs: Proofs;

@@ -13,13 +13,13 @@ import { z } from "zod";
 
 import { Fault } from "../model/errors.ts";
 import type { ToBeSigned } from "../model/item.ts";
-import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, versionId } from "../model/key.ts";
-import type { Custody, NewKey } from "../ports/custody.ts";
+import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, type Protection, versionId } from "../model/key.ts";
+import type { Custody, KeyDescription, NewKey } from "../ports/custody.ts";
 import type { SealedKeys } from "../ports/sealed-keys.ts";
 import type { Random } from "../std/clock.ts";
 import { sha256Hex } from "../std/digest.ts";
 import type { Secret } from "../std/secret.ts";
-import type { CustodyKind } from "./kind.ts";
+import { type CustodyKind, named } from "./kind.ts";
 import { signDigest } from "./software-digest.ts";
 import { masterKeyLength, type SealedVersion, seal, unseal } from "./software-seal.ts";
 import { inTurns, type Turns } from "./turns.ts";
@@ -34,7 +34,7 @@ export interface SoftwareParts {
 
 export type SoftwareCustody = Custody & Required<Pick<Custody, "create">>;
 
-const config = z.strictObject({ kind: z.literal("software") });
+const config = z.strictObject({ kind: z.literal("software"), ...named });
 
 export const softwareKind: CustodyKind<"software", typeof config> = {
   kind: "software",
@@ -99,6 +99,15 @@ class Software implements SoftwareCustody {
     return orFault(version, false, () => unlessAborted(this.#create(version), signal, version));
   }
 
+  /** A sealed key opens only for the version that it was made for: one that is not recorded here cannot be described. */
+  async describe(uri: string, signal: AbortSignal, known?: KeyVersion): Promise<KeyDescription | undefined> {
+    if (known?.uri !== uri) return undefined;
+    if (signal.aborted) throw timeout(known, true);
+    if ((await this.#parts.sealedKeys.find(known.key, known.number)) === undefined) return undefined;
+    const { publicKey } = await this.#hold(known);
+    return { publicKey, uri, algorithm: known.algorithm, protection: inThisProcess };
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#held.clear();
@@ -143,6 +152,13 @@ class Software implements SoftwareCustody {
     return isFast(algorithm) ? this.#fast : this.#slow;
   }
 }
+
+const inThisProcess: Protection = {
+  level: "PROCESS",
+  exportable: "NO",
+  proved: ["sealed at rest under the daemon's master key"],
+  claimed: [],
+};
 
 /** 8 × 30 µs: less than what a queue and a thread cost them. */
 const mostOnTheSpot = 8;

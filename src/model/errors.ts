@@ -330,15 +330,23 @@ export class Fault extends Error {
   readonly nothingHappened: boolean;
   /** Seconds. */
   readonly retryAfter: number | undefined;
+  /** Name of the custody that failed, where one did. Shown to the caller. */
+  readonly custody: string | undefined;
   constructor(
     code: FaultCode,
     message: string,
-    options: { readonly nothingHappened?: boolean; readonly retryAfter?: number; readonly cause?: unknown } = {},
+    options: {
+      readonly nothingHappened?: boolean;
+      readonly retryAfter?: number | undefined;
+      readonly custody?: string | undefined;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, { cause: options.cause });
     this.name = "Fault";
     this.code = code;
     this.nothingHappened = options.nothingHappened ?? false;
     this.retryAfter = options.retryAfter;
+    this.custody = options.custody;
   }
 }

@@ -22,6 +22,19 @@ const transitions: Readonly<Record<KeyState, readonly KeyState[]>> = {
 
 export const mayBecome = (from: KeyState, to: KeyState): boolean => transitions[from].includes(to);
 
+/** What keeps the private key, and how we know it. Attributes that a module states of itself prove nothing. */
+export interface Protection {
+  /** As far as evidence goes: in this daemon's process, behind a service, inside a device that attested it. */
+  readonly level: (typeof protectionLevels)[number];
+  /** Whether the private key can leave its place, as far as it is known. */
+  readonly exportable: "YES" | "NO" | "UNKNOWN";
+  /** What there is evidence for, in a few words each. */
+  readonly proved: readonly string[];
+  /** What the backend only says of itself, in a few words each. */
+  readonly claimed: readonly string[];
+}
+export const protectionLevels = ["PROCESS", "SERVICE", "DEVICE"] as const;
+
 export interface KeyVersion {
   /** The role's name. */
   readonly key: string;
@@ -30,7 +43,7 @@ export interface KeyVersion {
   readonly purpose: Purpose;
   readonly algorithm: KeyAlgorithm;
   readonly state: KeyState;
-  /** Kind of the custody that holds the private key. */
+  /** Name of the custody that holds the private key, as configured; its kind where it has no name of its own. */
   readonly custody: string;
   /** RFC 7512 or one of cosign's schemes; `software:NAME/NUMBER` for the embedded custody. Never a PIN. */
   readonly uri: string;
@@ -40,6 +53,10 @@ export interface KeyVersion {
   readonly fingerprint: string;
   /** RFC 3339. */
   readonly createdAt: string;
+  /** As it was when the key came in; absent in records of older versions. */
+  readonly protection?: Protection | undefined;
+  /** SHA-256 (hex) over what guarded it at the backend when the key came in, where the backend tells. */
+  readonly guards?: string | undefined;
 }
 
 export interface Key {
