@@ -26,7 +26,7 @@ export async function authenticate(credentials: Credentials, request: string, pa
     );
     return parts.journal.refused(unknown, { request, action: "authenticate", by: undefined });
   }
-  const presented = present(credentials, token, found.cnf, parts);
+  const presented = await present(credentials, token, found.cnf, parts);
   if (isRefusal(presented))
     return parts.journal.refused(presented, { request, action: "authenticate", by: found.by, session: found.session });
   const caller = found.caller(presented);
@@ -88,7 +88,12 @@ async function holder(token: string, parts: Parts): Promise<Holder | undefined> 
 }
 
 /** Holds what came with the request against what the session is bound to: one binding per session, nothing else counts. */
-function present(credentials: Credentials, token: Token, cnf: Confirmation, parts: Parts): Presented | Refusal {
+async function present(
+  credentials: Credentials,
+  token: Token,
+  cnf: Confirmation,
+  parts: Parts,
+): Promise<Presented | Refusal> {
   if ("bearer" in cnf) {
     if (credentials.bearer && token.scheme === "bearer") return { cnf };
     return refuse(
@@ -111,7 +116,7 @@ function present(credentials: Credentials, token: Token, cnf: Confirmation, part
       "the session is bound to a key; its token alone is worth nothing",
       "send `Authorization: DPoP …` and a DPoP proof",
     );
-  const proof = parts.proofs.verify({ ...credentials, token: token.text });
+  const proof = await parts.proofs.verify({ ...credentials, token: token.text });
   if (isRefusal(proof)) return proof;
   if (proof.jkt !== cnf.jkt)
     return refuse(
@@ -126,7 +131,7 @@ function present(credentials: Credentials, token: Token, cnf: Confirmation, part
 async function withoutToken(credentials: Credentials, request: string, parts: Parts): Promise<Caller | Refusal> {
   const kind = credentials.socket ? "socket" : "anonymous";
   if (credentials.proofs.length > 0) {
-    const proof = parts.proofs.verify({ ...credentials, token: undefined });
+    const proof = await parts.proofs.verify({ ...credentials, token: undefined });
     if (isRefusal(proof)) return parts.journal.refused(proof, { request, action: "authenticate", by: undefined });
     return { kind, presented: { cnf: { jkt: proof.jkt }, proof } };
   }

@@ -6,6 +6,7 @@ import type { SigningSession } from "../model/session.ts";
 import type { Proof } from "../ports/identity.ts";
 import { utf8 } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
+import { lasting } from "../std/json.ts";
 
 /** How the caller's key binds this request. `proof` is there with `jkt`. */
 export interface Presented {
@@ -39,7 +40,8 @@ export function callerFields(
   const proof = presented?.proof && utf8(presented.proof.jws);
   const evidence =
     proof || identityToken ? { proof: proof && { blob: `sha256:${sha256Hex(proof)}` }, identityToken } : undefined;
-  return { fields: { by, cnf: presented?.cnf, evidence }, blobs: proof ? [proof] : [] };
+  const who = by.kind === "workload" ? lasting(by) : by; // of a session: stands in each of its entries
+  return { fields: { by: who, cnf: presented?.cnf, evidence }, blobs: proof ? [proof] : [] };
 }
 
 /** Undefined for a stranger. */

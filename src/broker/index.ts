@@ -23,8 +23,8 @@ export interface Credentials {
   readonly method: string;
   /** As this listener is published: scheme, authority, path. */
   readonly url: string;
-  /** SHA-256 of the body. */
-  readonly body: Uint8Array;
+  /** SHA-256 of the body, made when somebody asks. */
+  readonly body: () => Uint8Array;
   /** RFC 8705 thumbprint of the client certificate, where this listener verified one. */
   readonly certificate: string | undefined;
   /** True on the 0600 socket. */

@@ -12,6 +12,7 @@ import { type KeyVersion, versionId } from "../model/key.ts";
 import type { Appended, Conflict } from "../ports/log.ts";
 import { hex } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
+import { lasting } from "../std/json.ts";
 import { type Asked, attemptOf, finish } from "./asked.ts";
 import { attempts, keepAnswers, storable } from "./attempt.ts";
 import { type Call, callerFields } from "./call.ts";
@@ -266,10 +267,13 @@ function conflicted(conflict: Conflict, asked: Asked, at: number): Refusal {
   }
 }
 
-const keyUse = (version: KeyVersion): KeyUse => ({
-  name: version.key,
-  version: version.number,
-  custody: version.custody,
-  uri: version.uri,
-  publicKey: version.fingerprint,
-});
+const uses = new WeakMap<KeyVersion, KeyUse>();
+
+function keyUse(version: KeyVersion): KeyUse {
+  const known = uses.get(version);
+  if (known) return known;
+  const { key: name, number, custody, uri, fingerprint: publicKey } = version;
+  const use = lasting({ name, version: number, custody, uri, publicKey });
+  uses.set(version, use);
+  return use;
+}

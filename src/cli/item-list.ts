@@ -2,23 +2,24 @@
 // alone does not say what was signed. Whoever asked for the signatures knows the list, so it is written beside the
 // receipt: made here, kept only if it has the hash that the log names.
 
-import type { Receipt, Signature, SignItemInput } from "../client/answers.ts";
+import type { Signature, SignItemInput, SignReceipt } from "../client/answers.ts";
 import type { Client } from "../client/connect.ts";
 import { fromBase64 } from "../std/base64.ts";
 import { utf8 } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { canonicalJson, isJsonObject, type JsonObject } from "../std/json.ts";
+import { parseReceipt } from "../tlog/proof.ts";
 import { blobOf, fetchBlob, parseLeaf, text } from "./leaf.ts";
 import { pae } from "./signature-bytes.ts";
 
 /** Undefined where the entry holds its items itself. */
 export async function itemList(
   client: Client,
-  receipt: Receipt,
+  receipt: SignReceipt,
   items: readonly SignItemInput[],
   signatures: readonly Signature[],
 ): Promise<Uint8Array | "missing" | undefined> {
-  const sha256 = blobOf(parseLeaf(fromBase64(receipt.leaf))?.["items"]);
+  const sha256 = blobOf(parseLeaf(parseReceipt(receipt.tlogProof).extra ?? utf8(""))?.["items"]);
   if (sha256 === undefined) return undefined;
   const list = utf8(canonicalJson(items.map((item, i) => recordOf(item, signatures[i]))));
   if (sha256Hex(list) === sha256) return list;

@@ -7,7 +7,7 @@
 import { readFile } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
-import type { Receipt, Signature, SignItemInput } from "../client/answers.ts";
+import type { Signature, SignItemInput, SignReceipt } from "../client/answers.ts";
 import type { Client } from "../client/connect.ts";
 import { writeWhole } from "../client/files.ts";
 import type { SessionKey } from "../client/session-file.ts";
@@ -309,7 +309,7 @@ function filesOf(
   kind: Form["kind"],
   { stem }: Artifact,
   signature: Signature,
-  receipt: Receipt,
+  receipt: SignReceipt,
   items: Uint8Array | undefined,
 ): readonly NewFile[] {
   const base = kind === "statement" ? `${stem}.intoto` : stem;
@@ -321,7 +321,7 @@ function filesOf(
 }
 
 /** What the receipt says, not yet verified: `signet verify` does that, with a key that did not come from the server. */
-function logLine(out: Output, receipt: Receipt): void {
+function logLine(out: Output, receipt: SignReceipt): void {
   const checkpoint = parseCheckpoint(parseNote(parseReceipt(receipt.tlogProof).checkpoint).body);
   out.say("log", `entry ${count(receipt.entry)} · checkpoint ${shortCheckpoint(checkpoint)}`);
 }

@@ -16,6 +16,9 @@ export interface Receipt {
   readonly tlogProof: string;
 }
 
+/** Signing is asked for by the thousand: the leaf comes once, inside the proof. */
+export type SignReceipt = Omit<Receipt, "leaf">;
+
 export interface Session {
   readonly id: string;
   /** `ss_…` */
@@ -174,7 +177,7 @@ export interface Operations {
   >;
   Sign: Input<
     { readonly idempotencyKey: string; readonly key: string; readonly items: readonly SignItemInput[] },
-    { readonly signatures: readonly Signature[]; readonly receipt: Receipt; readonly usesLeft: number }
+    { readonly signatures: readonly Signature[]; readonly receipt: SignReceipt; readonly usesLeft: number }
   >;
   CreateKey: Input<
     { readonly name: string; readonly purpose: Purpose; readonly algorithm: KeyAlgorithm; readonly custody: string },

@@ -32,7 +32,7 @@ export function proofs({ clock, secret, epoch }: ProofsParts): Proofs {
   const given = nonces(secret, epoch, clock);
   const read = proofReader();
 
-  function verify(request: ProofRequest): Proof | Refusal {
+  async function verify(request: ProofRequest): Promise<Proof | Refusal> {
     // 1: exactly one header
     const [jws, ...more] = request.proofs;
     if (jws === undefined) return wrong("is missing: the request has no DPoP header");
@@ -48,7 +48,7 @@ export function proofs({ clock, secret, epoch }: ProofsParts): Proofs {
     if (typeof htu !== "string" || !isSameUrl(htu, request.url))
       return wrong(`has htu ${shown(htu)}; the request goes to ${request.url}`);
     // ours: the body
-    if (bsh !== base64url(request.body)) return wrong("does not name this request's body (bsh)");
+    if (bsh !== base64url(request.body())) return wrong("does not name this request's body (bsh)");
     // 12: the token
     if (ath !== athOf(request.token)) return wrong(athMessage(request.token, ath));
     // 11: made just now
@@ -58,7 +58,7 @@ export function proofs({ clock, secret, epoch }: ProofsParts): Proofs {
     const goodUntil = typeof nonce === "string" ? given.goodUntil(nonce) : undefined;
     if (goodUntil === undefined) return needsNonce(nonce);
     // 6: the signature
-    if (!proof.isSigned()) return wrong("has a signature that does not verify with the key it shows");
+    if (!(await proof.isSigned())) return wrong("has a signature that does not verify with the key it shows");
 
     return { jkt: proof.jkt, mark: sha256(`${proof.jkt}\0${jti}`), expiresAt: goodUntil, jws };
   }

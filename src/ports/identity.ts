@@ -47,15 +47,15 @@ export interface ProofRequest {
   readonly method: string;
   /** Scheme, authority and path as this listener is published. */
   readonly url: string;
-  /** SHA-256 of the body. */
-  readonly body: Uint8Array;
+  /** SHA-256 of the body, made when somebody asks. */
+  readonly body: () => Uint8Array;
   /** The access token that the request carries, if any. */
   readonly token?: string | undefined;
 }
 
 export interface Proofs {
-  /** Synchronous: in memory, no I/O. Does not check single use; the mark does. PROOF_INVALID or PROOF_NONCE. */
-  verify(request: ProofRequest): Proof | Refusal;
+  /** In memory, no I/O; the signature on another thread. Does not check single use; the mark does. PROOF_INVALID or PROOF_NONCE. */
+  verify(request: ProofRequest): Promise<Proof | Refusal>;
   /** The current nonce, for the DPoP-Nonce header. Bound to this daemon's epoch. */
   nonce(): string;
 }

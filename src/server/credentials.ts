@@ -2,11 +2,11 @@
 
 import type { Credentials } from "../broker/index.ts";
 import { errorTable, type Refusal, type RefusalCode } from "../model/errors.ts";
+import { sha256 } from "../std/digest.ts";
 import { refusalError } from "./errors.ts";
 import { type Answer, type Exchange, problem } from "./exchange.ts";
 import { certificateOf } from "./listener.ts";
 
-/** `body` is the SHA-256 of the body. */
 export function credentialsOf({ request, listening, path }: Exchange, body: Uint8Array): Credentials {
   const { listener, publicUrl } = listening;
   return {
@@ -14,7 +14,7 @@ export function credentialsOf({ request, listening, path }: Exchange, body: Uint
     proofs: headers(request.rawHeaders, "dpop"),
     method: request.method ?? "",
     url: publicUrl + path,
-    body,
+    body: () => sha256(body),
     certificate: certificateOf(request.socket),
     socket: listener.kind === "socket",
     bearer: listener.kind === "tcp" && listener.dangerouslyAllowBearer,

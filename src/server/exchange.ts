@@ -38,8 +38,27 @@ export const text = (status: number, body: string): Answer => ({ status, type: "
 export const problem = (status: number, error: GraphQLFormattedError, headers?: Answer["headers"]): Answer =>
   json(status, { errors: [error] }, headers);
 
-/** Once per exchange; a caller who has gone is not an error. */
-export function send({ id, request, response, nonce, last }: Exchange, answer: Answer): void {
+/** Answers that are ready, until the event loop's next turn. */
+let leaving: (() => void)[] = [];
+
+/**
+ * Once per exchange; a caller who has gone is not an error. Answers of one turn leave together: a commit makes many at
+ * once, and waking the reader for each of them by itself costs more than writing them.
+ */
+export function send(exchange: Exchange, answer: Answer): void {
+  if (leaving.length === 0) setImmediate(leave);
+  leaving.push(() => {
+    write(exchange, answer);
+  });
+}
+
+function leave(): void {
+  const ready = leaving;
+  leaving = [];
+  for (const one of ready) one();
+}
+
+function write({ id, request, response, nonce, last }: Exchange, answer: Answer): void {
   if (response.headersSent || response.destroyed) return;
   const { body } = answer;
   const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;

@@ -7,7 +7,6 @@ import type { Call, Caller } from "../broker/call.ts";
 import type { Broker } from "../broker/index.ts";
 import { errorTable, isFaultCode, isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import type { Clock, Random } from "../std/clock.ts";
-import { sha256 } from "../std/digest.ts";
 import { newId } from "../std/id.ts";
 import { type Room, readBody, shareOf } from "./body.ts";
 import type { RequestContext } from "./context.ts";
@@ -191,7 +190,7 @@ async function metricsRoute({ listening, id }: Exchange, { parts }: Front): Prom
 }
 
 const nobody: Caller = { kind: "anonymous", presented: undefined };
-const noBody = sha256("");
+const noBody = new Uint8Array();
 
 async function logRoute(exchange: Exchange, front: Front): Promise<Answer> {
   const { broker } = front.parts;
@@ -263,7 +262,7 @@ async function graphqlAnswer(
     metrics.refused(params.refusal);
     return { answer: problem(400, refusalError(params, id)), outcome: "invalid" };
   }
-  const caller = await broker.authenticate(credentialsOf(exchange, sha256(body)), id);
+  const caller = await broker.authenticate(credentialsOf(exchange, body), id);
   if (isRefusal(caller)) return { answer: unauthenticated(caller, id), outcome: "unauthenticated" };
   return during(exchange, front, caller, async (call) => {
     const context = contextOf(call, front);

@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { documentOf } from "../../src/client/documents.ts";
 import { makeProof } from "../support/dpop.ts";
-import { expectDone, type Job, statement } from "../support/house.ts";
+import { expectDone, type Job, leafOf, statement } from "../support/house.ts";
 import {
   askAs,
   codeOf,
@@ -259,7 +259,7 @@ describe("attack 39", () => {
         { key: "release" },
       ),
     );
-    const leaf = Buffer.from(answer.receipt.leaf, "base64").toString();
+    const leaf = leafOf(answer.receipt);
     expect(leaf).not.toMatch(/\p{Cc}/u);
     const entry = JSON.parse(leaf) as { type: string; items: { artifacts: { name: string }[] }[] };
     expect(entry.type).toBe("sign.outcome");

@@ -7,7 +7,7 @@ import { isRefused } from "../../src/client/connect.ts";
 import { fromBase64 } from "../../src/std/base64.ts";
 import { verifyReceipt } from "../../src/tlog/proof.ts";
 import { parseVkey } from "../../src/tlog/vkey.ts";
-import { blob, expectDone, type House, house, provenance, statement } from "../support/house.ts";
+import { blob, expectDone, type House, house, leafOf, provenance, statement } from "../support/house.ts";
 
 let home: House;
 beforeAll(async () => {
@@ -33,11 +33,10 @@ test("a job gets a statement signed, and the receipt alone convinces with the lo
   const vkey = expectDone(await job.client.ask("Vkey", {}));
   const verdict = verifyReceipt({
     receipt: answer.receipt.tlogProof,
-    leaf: fromBase64(answer.receipt.leaf),
     logs: [parseVkey(vkey)],
   });
   expect(verdict).toMatchObject({ verdict: "in-log", witnessed: false });
-  const leaf = JSON.parse(Buffer.from(answer.receipt.leaf, "base64").toString()) as Record<string, unknown>;
+  const leaf = JSON.parse(leafOf(answer.receipt)) as Record<string, unknown>;
   expect(leaf).toMatchObject({
     type: "sign.outcome",
     result: "done",

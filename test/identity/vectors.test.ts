@@ -9,10 +9,10 @@ import { certificateThumbprint } from "../../src/server/listener.ts";
 const rfc9449Proof =
   "eyJ0eXAiOiJkcG9wK2p3dCIsImFsZyI6IkVTMjU2IiwiandrIjp7Imt0eSI6IkVDIiwieCI6Imw4dEZyaHgtMzR0VjNoUklDUkRZOXpDa0RscEJoRjQyVVFVZldWQVdCRnMiLCJ5IjoiOVZFNGpmX09rX282NHpiVFRsY3VOSmFqSG10NnY5VERWclUwQ2R2R1JEQSIsImNydiI6IlAtMjU2In19.eyJqdGkiOiItQndDM0VTYzZhY2MybFRjIiwiaHRtIjoiUE9TVCIsImh0dSI6Imh0dHBzOi8vc2VydmVyLmV4YW1wbGUuY29tL3Rva2VuIiwiaWF0IjoxNTYyMjYyNjE2fQ.2-GxA6T8lP4vfrg8v-FdWP0A0zdrj8igiMLvqRMUvwnQg4PtFLbdLXiOSsX0x7NVY-FNyJK70nfbV37xRZT3Lg";
 
-test("RFC 9449, 4.1: the example proof is signed by the key that 6.1 names", () => {
+test("RFC 9449, 4.1: the example proof is signed by the key that 6.1 names", async () => {
   const proof = proofReader()(rfc9449Proof);
   if ("wrong" in proof) throw new Error(proof.wrong);
-  expect(proof.isSigned()).toBe(true);
+  expect(await proof.isSigned()).toBe(true);
   expect(proof.jkt).toBe("0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I");
   expect(proof.claims).toEqual({
     jti: "-BwC3ESc6acc2lTc",

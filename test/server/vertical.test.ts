@@ -68,7 +68,7 @@ test("a job signs, and gets signature, bundle and receipt in one answer", async 
             jws: null,
           },
         ],
-        receipt: { entry: 7, leaf: Buffer.from("leaf").toString("base64"), tlogProof: "c2sp.org/tlog-proof@v1\n" },
+        receipt: { entry: 7, tlogProof: "c2sp.org/tlog-proof@v1\n" },
       },
     },
   });

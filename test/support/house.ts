@@ -15,6 +15,7 @@ import type { Purpose } from "../../src/model/key.ts";
 import { base64 } from "../../src/std/base64.ts";
 import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { sha256Hex } from "../../src/std/digest.ts";
+import { parseReceipt } from "../../src/tlog/proof.ts";
 import { freePort } from "./port.ts";
 
 export const audience = "signet-test";
@@ -281,6 +282,10 @@ export function expectDone<T>(answer: T | Refused): T {
   if (isRefused(answer)) throw new Error(`refused: ${answer.refusal} ${answer.message}`);
   return answer;
 }
+
+/** Text of the leaf that a receipt carries. */
+export const leafOf = ({ tlogProof }: { readonly tlogProof: string }): string =>
+  Buffer.from(parseReceipt(tlogProof).extra ?? []).toString();
 
 /** An attestation of something, no two alike. */
 export const statement = (
