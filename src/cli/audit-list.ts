@@ -1,9 +1,9 @@
 // Who signed what? Entries of the log, each proved against one checkpoint before it is shown: what is printed comes from
 // the leaf's own bytes, never from the server's reading of them.
 
-import type { Entry, EntryFilter } from "../client/answers.ts";
+import type { EntryFilter, ListedEntry } from "../client/answers.ts";
 import type { Client } from "../client/connect.ts";
-import { base64, fromBase64 } from "../std/base64.ts";
+import { base64 } from "../std/base64.ts";
 import { rfc3339 } from "../std/clock.ts";
 import type { JsonObject } from "../std/json.ts";
 import { parseReceipt, verifyReceipt } from "../tlog/proof.ts";
@@ -217,9 +217,8 @@ async function ask(client: Client, question: Question, trust: Trust): Promise<Pa
 }
 
 /** Throws a Failure (exit code 13) unless the leaf is in the log. */
-export function proved(node: Pick<Entry, "index" | "leaf" | "receipt" | "disagreement">, trust: Trust): Proved {
-  const leaf = fromBase64(node.leaf);
-  const verdict = verifyReceipt({ receipt: node.receipt, leaf, logs: [trust.vkey] });
+export function proved(node: ListedEntry, trust: Trust): Proved {
+  const verdict = verifyReceipt({ receipt: node.receipt, logs: [trust.vkey] });
   const wrong = (found: string) =>
     proofBad(
       `entry ${count(node.index)} is not proved to be in the log`,
@@ -228,6 +227,7 @@ export function proved(node: Pick<Entry, "index" | "leaf" | "receipt" | "disagre
     );
   if (verdict.verdict === "rejected") throw wrong(verdict.message);
   if (verdict.facts.index !== node.index) throw wrong(`its proof is that of entry ${count(verdict.facts.index)}`);
+  const { leaf } = verdict.facts;
   const entry = parseLeaf(leaf);
   if (entry === undefined) throw wrong("the leaf is not an entry in JSON");
   const at = verified(parseReceipt(node.receipt).checkpoint, trust);

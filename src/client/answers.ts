@@ -87,6 +87,9 @@ export interface Entry {
   readonly receipt: string;
 }
 
+/** In lists the leaf comes once, inside its proof. */
+export type ListedEntry = Pick<Entry, "index" | "disagreement" | "receipt">;
+
 interface Checkpoint {
   readonly origin: string;
   readonly size: number;
@@ -230,7 +233,7 @@ export interface Operations {
       readonly last?: number | undefined;
       readonly before?: string | undefined;
     },
-    { readonly nodes: readonly Entry[]; readonly pageInfo: PageInfo; readonly checkpoint: Checkpoint }
+    { readonly nodes: readonly ListedEntry[]; readonly pageInfo: PageInfo; readonly checkpoint: Checkpoint }
   >;
   AuditShow: Question<{ readonly index: number }, Entry | null>;
   Blob: Question<{ readonly sha256: string }, string | null>;

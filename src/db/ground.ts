@@ -2,6 +2,8 @@
 // of the database the whole ground is thrown away and a new one is read, so that nothing in memory can outlive a doubt.
 
 import type { DatabaseSync } from "node:sqlite";
+
+import { LRUCache } from "lru-cache";
 import { type Entry, maxLeafBytes } from "../model/entry.ts";
 import { Fault } from "../model/errors.ts";
 import { principalKey } from "../model/principal.ts";
@@ -54,6 +56,9 @@ export interface Ground extends Disposable {
   /** The transaction is durable: what was added is committed. */
   committed(): void;
 }
+
+/** About a page or two of readers, 1 MiB. */
+const recentLeaves = 1024;
 
 /** Another writer moved the head: nothing of this transaction may stay. */
 export class HeadMoved extends Error {
@@ -114,6 +119,8 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   const records = openRecords(db);
   const once = openOnce(db);
 
+  /** Leaves that were read: whoever lists an entry asks for its proof next. They never change. */
+  const recent = new LRUCache<number, Uint8Array>({ max: recentLeaves });
   let added: Uint8Array[] = [];
   let moved: Head = head;
   const next = (): number => head.size + added.length;
@@ -126,8 +133,13 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
     once,
     head: () => head,
     leaf(index) {
+      if (index >= head.size) return undefined;
+      const read = recent.get(index);
+      if (read !== undefined) return read;
       const row = sql.leaf.get(index);
-      return row && index < head.size ? bytesOf(row["bytes"]) : undefined;
+      const bytes = row && bytesOf(row["bytes"]);
+      if (bytes !== undefined) recent.set(index, bytes);
+      return bytes;
     },
     leaves: (from, to) => sql.leaves.all(from, to).map((row) => bytesOf(row["bytes"])),
     blob(index, digest) {

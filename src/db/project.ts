@@ -26,8 +26,10 @@ export interface Projection {
 export type ReadBlob = (name: string) => Uint8Array | undefined;
 
 /** A leaf that is no JSON object is none of ours: it gets a row without a type, and `verify` finds the damage. */
-export function project(leaf: Uint8Array, blob: ReadBlob): Projection {
-  const entry = readable(leaf);
+export const project = (leaf: Uint8Array, blob: ReadBlob): Projection => projectEntry(readable(leaf), blob);
+
+/** The same of a leaf that was parsed already. */
+export function projectEntry(entry: JsonObject, blob: ReadBlob): Projection {
   const keys = keysOf(entry);
   const row = {
     at: timeOf(entry["at"]),

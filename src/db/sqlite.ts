@@ -32,7 +32,7 @@ import { openCheckpoints } from "./checkpoints.ts";
 import { type Ground, type Leaf, openGround } from "./ground.ts";
 import { lockDirectory } from "./lock.ts";
 import { bytesOf } from "./nodes.ts";
-import { disagreement, itemsBlob, parseLeaf, project } from "./project.ts";
+import { disagreement, itemsBlob, parseLeaf, projectEntry } from "./project.ts";
 import type { RecordStore } from "./records.ts";
 import { refuseHalfReplaced } from "./replace.ts";
 import { openTree, readText, writeWhole } from "./tree.ts";
@@ -274,11 +274,11 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     const leaf = read().leaf(index);
     if (leaf === undefined)
       throw new Fault("LOG_DAMAGED", `the views know an entry ${String(index)}, the log does not`);
-    // The leaf was written from an Entry; one of a newer version is shown as it is.
-    const entry = parseLeaf(leaf) as unknown as Entry;
-    const name = digest === undefined ? undefined : itemsBlob(parseLeaf(leaf));
+    const parsed = parseLeaf(leaf);
+    const entry = parsed as unknown as Entry; // it was written from one; that of a newer version is shown as it is
+    const name = digest === undefined ? undefined : itemsBlob(parsed);
     const items = name === undefined ? undefined : await blobNamed(name);
-    const found = project(leaf, () => items);
+    const found = projectEntry(parsed, () => items);
     const said = [disagreement(row, found.row)];
     if (digest !== undefined && !found.digests.includes(digest))
       said.push(`digest: the view says ${digest}, the leaf does not`);

@@ -103,7 +103,10 @@ describe("signet audit list", () => {
   });
 
   test.each<[string, (node: Record<string, unknown>) => object]>([
-    ["a changed leaf", (node) => ({ ...node, leaf: base64(utf8("{}")) })],
+    [
+      "a changed leaf",
+      (node) => ({ ...node, receipt: String(node["receipt"]).replace(/^extra .*$/m, `extra ${base64(utf8("{}"))}`) }),
+    ],
     ["another entry's proof", (node) => ({ ...node, index: Number(node["index"]) + 1 })],
     ["no proof", (node) => ({ ...node, receipt: "" })],
   ])("%s is not shown: exit 13", async (_, lie) => {

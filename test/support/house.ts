@@ -269,7 +269,7 @@ export async function allEntries(auditor: Client): Promise<readonly Record<strin
     for (const entry of page.nodes)
       out.push({
         index: entry.index,
-        ...(JSON.parse(Buffer.from(entry.leaf, "base64").toString("utf8")) as Record<string, unknown>),
+        ...(JSON.parse(leafOf({ tlogProof: entry.receipt })) as Record<string, unknown>),
       });
     if (!page.pageInfo.hasNextPage) return out;
     after = page.pageInfo.endCursor ?? null;
