@@ -36,6 +36,8 @@ const workerFile = new URL(
   import.meta.url.endsWith(".ts") ? "./views-worker.ts" : "./views-worker.js",
   import.meta.url,
 );
+/** Of its heap, MiB: it holds a batch of leaves and a page of rows; without a bound V8 lets garbage lie for as long as the machine has room. */
+const resourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 96 };
 const followMilliseconds = 100;
 const restartMilliseconds = 1000;
 const nothing: Found = { rows: [], more: false };
@@ -83,7 +85,7 @@ export function openViews(files: WorkerFiles): Views {
   };
 
   function start(): void {
-    const started = new Worker(workerFile, { workerData: files, execArgv: [] });
+    const started = new Worker(workerFile, { workerData: files, execArgv: [], resourceLimits });
     worker = started;
     started.unref();
     started.on("message", heard);

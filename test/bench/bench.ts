@@ -11,7 +11,7 @@
 //   --rough           a reference row counts although its server was idle: on a busy machine, and in the smoke test
 
 import { spawnSync } from "node:child_process";
-import { globSync, statSync } from "node:fs";
+import { globSync, readFileSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Run } from "../support/house.ts";
@@ -34,7 +34,7 @@ async function main(): Promise<void> {
     },
   });
   const run: Run = {
-    env: { NODE_ENV: "production" }, // as deploy/bin/signetd sets it
+    env: environment(),
     ...(values["from-source"] ? {} : { program: builtDaemon() }),
     ...(values.profile === undefined ? {} : { node: ["--cpu-prof", `--cpu-prof-dir=${resolve(values.profile)}`] }),
   };
@@ -82,6 +82,17 @@ function ratioOf(row: Found, rows: readonly Row[]): number | null {
 }
 
 /** dist/main.js, built anew where a source is newer. */
+/** What deploy/bin/signetd sets where nothing is set, so that the daemon is the one that users start. */
+function environment(): Readonly<Record<string, string>> {
+  const text = readFileSync(join(root, "deploy/bin/signetd"), "utf8");
+  const set = [...text.matchAll(/^export (\w+)="(.*)"$/gm)].map(([, name = "", value = ""]) => [
+    name,
+    value.replace(/\$\{\w+:-(.*?)\}/g, "$1").trim(),
+  ]);
+  if (set.length === 0) throw new Error("deploy/bin/signetd sets nothing: has it another form now?");
+  return Object.fromEntries(set) as Record<string, string>; // pairs of texts
+}
+
 function builtDaemon(): string {
   const program = join(root, "dist/main.js");
   const builtAt = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0;
