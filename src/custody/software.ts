@@ -68,7 +68,6 @@ class Software implements SoftwareCustody {
   readonly #parts: SoftwareParts;
   readonly #held = new Map<string, Promise<Held>>();
   #closed = false;
-  #thisTurn = 0;
 
   /** Of the four threads that files and DNS also wait for, slow signatures take three. */
   readonly #slow = inTurns(3);
@@ -86,7 +85,7 @@ class Software implements SoftwareCustody {
     if (fingerprint !== key.fingerprint) throw otherKey(key);
     if (signal.aborted) throw timeout(key, true);
 
-    const onTheSpot = isFast(key.algorithm) && this.#hasTimeFor(items.length);
+    const onTheSpot = isFast(key.algorithm) && items.length <= mostOnTheSpot;
     const one = (item: ToBeSigned): Promise<Uint8Array> => {
       if (item.form === "digest") return this.#onTheLoop(() => digestForm(key, item.bytes, privateKey, signal));
       if (onTheSpot) return Promise.resolve(cryptoSign(hashOf(key.algorithm) ?? null, item.bytes, privateKey));
@@ -149,16 +148,6 @@ class Software implements SoftwareCustody {
     };
   }
 
-  /** The first few of each turn of the event loop are quicker on the spot; a crowd shares the threads. */
-  #hasTimeFor(signatures: number): boolean {
-    if (this.#thisTurn === 0)
-      setImmediate(() => {
-        this.#thisTurn = 0;
-      });
-    this.#thisTurn += signatures;
-    return this.#thisTurn <= mostOnTheSpot;
-  }
-
   #poolFor(algorithm: KeyAlgorithm): Turns {
     return isFast(algorithm) ? this.#fast : this.#slow;
   }
@@ -171,8 +160,8 @@ const inThisProcess: Protection = {
   claimed: [],
 };
 
-/** 4 × 30 µs: less than what a queue and a thread cost them. */
-const mostOnTheSpot = 4;
+/** 8 × 30 µs: less than what a queue and a thread cost them, also under load, where waking a thread costs most. */
+const mostOnTheSpot = 8;
 
 const isFast = (algorithm: KeyAlgorithm): boolean => algorithm === "EC_P256" || algorithm === "ED25519";
 
