@@ -60,6 +60,13 @@ module.exports = {
       to: { path: "^src/(custody|stores|identity|witness|db)/" },
     },
     {
+      // The host is a program of its own: the daemon starts it and never imports it.
+      name: "modules-in-the-token-host-only",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/custody/pkcs11-(host|module)\\.ts$" },
+      to: { path: ["^src/custody/pkcs11-(host|module)\\.ts$", "node_modules/pkcs11js/"] },
+    },
+    {
       name: "clients-never-import-the-broker",
       severity: "error",
       from: { path: "^src/(cli|shims|console)/" },

@@ -27,6 +27,7 @@ const config: CodegenConfig = {
         // What a resolver returns for a type of the schema: the broker's own value, from which the fields are read.
         mappers: {
           Checkpoint: "../broker/index.ts#Checkpoint as CheckpointOf",
+          Custody: "../broker/index.ts#CustodyStatus",
           Entry: "../ports/log.ts#LogEntry",
           Explanation: "./context.ts#Explained",
           Key: "../model/key.ts#Key as KeyOf",
@@ -37,6 +38,7 @@ const config: CodegenConfig = {
           Principal: "../model/principal.ts#Principal as PrincipalOf",
           Receipt: "../broker/index.ts#Receipt as ReceiptOf",
           Refusal: "../model/errors.ts#Refusal as RefusalOf",
+          Rotation: "./context.ts#RotationOf",
           SigningSession: "../model/session.ts#SigningSession as SigningSessionOf",
           Signature: "./context.ts#SignatureOf",
           SignSuccess: "../broker/index.ts#Signed",

@@ -54,6 +54,12 @@ const listener = z.union([
       .boolean()
       .default(false)
       .describe("show checkpoint and hash tiles to everybody; entry tiles always need the auditor role"),
+    openTrust: z
+      .boolean()
+      .default(true)
+      .describe(
+        "show /trust/: public keys, with the names and purposes of keys; to people with a role alone where false",
+      ),
     metrics: z
       .boolean()
       .optional()
@@ -154,16 +160,30 @@ const schema = z.strictObject({
   issuers: issuers.default([]),
   policy: path.describe("directory of grant files (*.yaml)"),
   approvals: z.enum(["two-persons", "one-person"]).default("two-persons"),
+  rotation: z
+    .strictObject({
+      propagation: duration.default("PT1H").describe("how long a new public key is published before it signs"),
+      retireAfter: duration
+        .optional()
+        .describe("how long an old public key stays published after it signed last; for good where absent"),
+    })
+    .default({ propagation: "PT1H" })
+    .describe("of `signet key rotate`, where the command does not say otherwise"),
   witnesses: path.optional().describe("C2SP tlog-policy file: who cosigns the log's checkpoints"),
   publishEvery: duration.default("PT1S"),
+  driftEvery: duration
+    .default("PT5M")
+    .describe("how often keys are compared with what their custodies say of them now"),
   logLevel: z.enum(["debug", "info", "warn", "error", "silent"]).default("info"),
 });
 
-export type Config = Omit<z.infer<typeof schema>, "publishEvery" | "masterKey"> & {
+export type Config = Omit<z.infer<typeof schema>, "publishEvery" | "driftEvery" | "masterKey"> & {
   readonly file: string;
   readonly masterKey: Secret;
   /** Milliseconds. */
   readonly publishEvery: number;
+  /** Milliseconds. */
+  readonly driftEvery: number;
   /** For custodies: the bytes that a reference points at. */
   readonly secret: (reference: SecretReference) => Secret;
 };
@@ -211,11 +231,12 @@ export function readConfig(file: string, environment: Environment): Config {
 
   const here = (name: string): string => (isAbsolute(name) ? name : resolve(dirname(file), name));
   const secret = (reference: SecretReference): Secret => readSecret(reference, here, environment);
-  const { publishEvery, masterKey, ...rest } = parsed.data;
+  const { publishEvery, driftEvery, masterKey, ...rest } = parsed.data;
   const config: Config = {
     ...absolute(rest, here),
     file,
     publishEvery: parseDuration(publishEvery),
+    driftEvery: parseDuration(driftEvery),
     masterKey: masterKeyOf(secret(masterKey), place(["masterKey"])),
     secret,
   };
@@ -249,7 +270,7 @@ function withVariables(given: unknown, environment: Environment): unknown {
   return { ...given, ...Object.fromEntries(over) };
 }
 
-function absolute<T extends Omit<z.infer<typeof schema>, "publishEvery" | "masterKey">>(
+function absolute<T extends Omit<z.infer<typeof schema>, "publishEvery" | "driftEvery" | "masterKey">>(
   config: T,
   here: (path: string) => string,
 ): T {

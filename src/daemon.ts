@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import { activatePolicy } from "./broker/activate-policy.ts";
 import { broker } from "./broker/broker.ts";
 import { clockWatch } from "./broker/clock-watch.ts";
+import { type DriftWatch, driftWatch } from "./broker/drift.ts";
 import type { Broker, HealthCheck } from "./broker/index.ts";
 import { type Journal, journal } from "./broker/journal.ts";
 import { operatorSessions } from "./broker/operator-sessions.ts";
@@ -19,8 +20,9 @@ import { replayMemory } from "./broker/replay.ts";
 import { compareTables, readWholeLog, rememberedHolds, reportUnfinished } from "./broker/start.ts";
 import { type Unfinished, unfinished } from "./broker/unfinished.ts";
 import { guardedFetch } from "./clients/fetch.ts";
-import { type Config, custodyName, readPolicyFiles, readText, thisHost } from "./config.ts";
-import { custodies } from "./custody/index.ts";
+import { type Config, ConfigError, custodyName, readPolicyFiles, readText, thisHost } from "./config.ts";
+import { type Bulkhead, bulkhead } from "./custody/bulkhead.ts";
+import { openCustody } from "./custody/index.ts";
 import { logKey } from "./custody/log-key.ts";
 import { refuseHalfReplaced } from "./db/replace.ts";
 import { openSqlite, type Sqlite } from "./db/sqlite.ts";
@@ -30,6 +32,7 @@ import { Fault } from "./model/errors.ts";
 import type { Replayed } from "./model/replay.ts";
 import { namesTenant, type PolicySet } from "./policy/index.ts";
 import type { Custody } from "./ports/custody.ts";
+import type { Metrics } from "./ports/metrics.ts";
 import type { Witnesses } from "./ports/witness.ts";
 import { listen } from "./server/http.ts";
 import { isLocal, type Listener } from "./server/listener.ts";
@@ -41,6 +44,10 @@ import type { NoteSigner } from "./tlog/note.ts";
 import { parsePolicy } from "./tlog/policy.ts";
 import { formatVkey, type Vkey } from "./tlog/vkey.ts";
 import { tlogWitnesses } from "./witness/tlog-witness.ts";
+
+/** Milliseconds that custodies get once the daemon stops: half of what the server waits, the rest is for the outcomes. */
+const custodiesEnd = 10_000;
+const steady: Clock = () => performance.now();
 
 export interface DaemonParts {
   readonly config: Config;
@@ -102,7 +109,14 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const { replayed, unproved } = await proved(db, signer.vkey, log, clock);
 
   const epoch = replayed.epoch + 1;
-  const metrics = prometheus({ logSize: () => db.head().size, openSessions: () => db.openSessions(clock()) });
+  const walls = new Map<string, Bulkhead>();
+  const watching: { drift: DriftWatch | undefined } = { drift: undefined };
+  const metrics = prometheus({
+    logSize: () => db.head().size,
+    openSessions: () => db.openSessions(clock()),
+    custodies: () => new Map([...walls].map(([name, wall]) => [name, wall.load()])),
+    drift: () => watching.drift?.counts() ?? new Map(),
+  });
   db.onCommitted((seconds, leaves) => {
     metrics.committed(seconds, leaves);
   });
@@ -130,8 +144,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     witnesses: witnessesOf(config),
     journal: journaling,
     stop: (reason) => {
+      if (reason === stopping.reason) return;
       stopping.reason = reason;
-      log.error({ reason }, "signing is stopped");
+      if (reason === undefined) log.warn("signing goes on: the witness cosigns this log again");
+      else log.error({ reason }, "signing is stopped");
     },
   });
   await published.publish();
@@ -147,14 +163,13 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
   const outcomes = unfinished(journaling, db, (error) => {
     log.error({ err: error }, "an outcome cannot be written; the next start shows its intent as unfinished");
   });
-  const steady = (): number => performance.now();
   /** Tokens and proofs are judged by the wall clock, which their makers have too; what we gave ends by this one. */
   const forward = forwardClock(clock, steady);
   const brokerParts: Parts = {
     log: db,
     state: db,
     journal: journaling,
-    custodies: openCustodies(parts, db, undo),
+    custodies: openCustodies(parts, { db, metrics, walls, undo }),
     tokens,
     proofs,
     policy: inForce,
@@ -167,12 +182,20 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     step,
     metrics,
     twoPersons: config.approvals === "two-persons",
+    rotationRules: rulesOf(config),
     vkey,
     published: () => published.current(),
+    ending: new Set(),
     exports: new Map(),
+    drift: () => watching.drift?.checks() ?? [],
     checks: () => checksOf(db, published, policyTrouble.message, config),
     stopped: () => stopping.reason,
   };
+
+  const drift = driftWatch(brokerParts, (what) => {
+    log.error(what);
+  });
+  watching.drift = drift;
 
   /** What was read last, good or bad: the same again needs no second look. */
   let lastRead = JSON.stringify(readPolicyFiles(config.policy));
@@ -190,8 +213,10 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     }
   }
 
+  const serving: Broker = broker(brokerParts);
   const running = undo.use(
     clockwork(log, [
+      { name: "rotate keys", every: 1_000, work: () => serving.rotateDue() },
       { name: "publish", every: config.publishEvery, work: () => published.publish() },
       { name: "fold refusals", every: 10_000, work: () => journaling.flush(false) },
       { name: "settle outcomes", every: 1_000, work: () => outcomes.settle() },
@@ -201,9 +226,9 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
         every: 5_000,
         work: clockWatch({ clock, steady, journal: journaling }),
       },
+      { name: "watch keys", every: config.driftEvery, first: 1_000, work: () => drift.look() },
     ]),
   );
-  const serving: Broker = broker(brokerParts);
   const server = undo.use(
     await listen({
       broker: serving,
@@ -223,6 +248,7 @@ export async function startDaemon(parts: DaemonParts): Promise<Daemon> {
     vkey,
     reloadPolicy,
     async [Symbol.asyncDispose]() {
+      for (const wall of walls.values()) wall.hurry(custodiesEnd);
       await server[Symbol.asyncDispose]();
       await running[Symbol.asyncDispose]();
       await farewell(journaling, published, outcomes, log);
@@ -301,21 +327,47 @@ async function farewell(journaling: Journal, published: Publishing, outcomes: Un
   }
 }
 
+/** By name; those outside the process behind a bulkhead, which `walls` holds too. */
 function openCustodies(
   { config, log, clock, random }: DaemonParts,
-  db: Sqlite,
-  undo: AsyncDisposableStack,
+  {
+    db,
+    metrics,
+    walls,
+    undo,
+  }: {
+    readonly db: Sqlite;
+    readonly metrics: Metrics;
+    readonly walls: Map<string, Bulkhead>;
+    readonly undo: AsyncDisposableStack;
+  },
 ): ReadonlyMap<string, Custody> {
-  const kinds = new Map<string, (typeof custodies)[number]>(custodies.map((kind) => [kind.kind, kind]));
   const means = { sealedKeys: db.sealedKeys, clock, log, random, masterKey: config.masterKey, secret: config.secret };
   return new Map(
     config.custodies.map((one) => {
-      const kind = kinds.get(one.kind);
-      if (!kind) throw new Error(`no custody of kind ${one.kind}`);
       const name = custodyName(one);
-      return [name, undo.use(kind.open(one, { ...means, name }))] as const;
+      const opened = undo.use(inWords(() => openCustody(one, { ...means, name })));
+      if (!opened.outside) return [name, opened] as const;
+      const wall = bulkhead(opened, { name, clock: steady, metrics, log });
+      walls.set(name, wall);
+      return [name, wall] as const;
     }),
   );
+}
+
+/** A kind says in words for the operator why its configuration cannot work; nothing is signed, and no stack is of use. */
+function inWords<T>(open: () => T): T {
+  try {
+    return open();
+  } catch (error) {
+    if (error instanceof Fault || !(error instanceof Error)) throw error;
+    throw new ConfigError([error.message]);
+  }
+}
+
+function rulesOf({ rotation: { propagation, retireAfter } }: Config): Parts["rotationRules"] {
+  const milliseconds = retireAfter === undefined ? undefined : parseDuration(retireAfter);
+  return { propagation: parseDuration(propagation), retireAfter: milliseconds };
 }
 
 function witnessesOf(config: Config): Witnesses | undefined {
@@ -331,7 +383,7 @@ const issuerOf = (one: Issuer): Parameters<typeof identity>[0]["issuers"][number
 });
 
 function listenerOf(one: Config["listeners"][number]): Listener {
-  if ("unix" in one) return { kind: "socket", path: one.unix, openLog: false, metrics: true };
+  if ("unix" in one) return { kind: "socket", path: one.unix, openLog: false, openTrust: true, metrics: true };
   const at = one.tcp.lastIndexOf(":");
   const host = one.tcp.slice(0, at).replace(/^\[(.*)\]$/, "$1");
   const publicUrl = one.publicUrl?.replace(/\/+$/, "");
@@ -342,6 +394,7 @@ function listenerOf(one: Config["listeners"][number]): Listener {
     tls: one.tls,
     publicUrl,
     openLog: one.openLog,
+    openTrust: one.openTrust,
     metrics: one.metrics ?? isLocal({ host, publicUrl }),
     dangerouslyAllowBearer: one.dangerouslyAllowBearer,
   };

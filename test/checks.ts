@@ -6,6 +6,7 @@ import { generate } from "@graphql-codegen/cli";
 import { z } from "zod";
 import codegen from "../codegen.ts";
 import { run } from "./support/command.ts";
+import { isCi } from "./support/peers.ts";
 
 export interface Check {
   readonly name: string;
@@ -23,6 +24,7 @@ export const checks: readonly Check[] = [
   { name: "format", complaint: () => outcomeOf("biome", "check", ".") },
   { name: "generated types are those of the schema", complaint: generatedTypes },
   { name: "one copy of graphql", complaint: oneGraphql },
+  { name: "pkcs11js is built", complaint: pkcs11Binding },
 ];
 
 /** A program of node_modules/.bin is content when its exit status is 0. */
@@ -81,4 +83,12 @@ async function oneGraphql(): Promise<string | undefined> {
     .parse(JSON.parse(readFileSync(join(root, "node_modules/.package-lock.json"), "utf8")));
   const copies = Object.keys(installed.packages).filter((path) => path.endsWith("node_modules/graphql"));
   return Promise.resolve(copies.length === 1 ? undefined : `${copies.length.toString()} copies: ${copies.join(", ")}`);
+}
+
+/** npm leaves it out without a word where no compiler is; CI must not do without its tests. */
+function pkcs11Binding(): Promise<string | undefined> {
+  const built = existsSync(join(root, "node_modules/pkcs11js/build/Release/pkcs11.node"));
+  return Promise.resolve(
+    built || !isCi() ? undefined : "it is not: install make, python3 and g++, then npm rebuild pkcs11js",
+  );
 }

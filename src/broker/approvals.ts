@@ -1,21 +1,24 @@
 // Two-person actions: one person asks, another one decides, and both are in the log.
 //
 // What is approved is the hash of exactly that action. The approval and the action's own entry become true in one
-// transaction: there is no moment in which an action is approved and not done.
+// transaction: there is no moment in which an action is approved and not done. What a custody does for it stands between
+// that entry, an intent, and an outcome.
 
 import { actionHash, type PendingAction, type PendingState } from "../model/approval.ts";
 import type { EntryBody } from "../model/entry.ts";
 import { Fault, isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { type Person, principalKey } from "../model/principal.ts";
-import type { Put } from "../ports/log.ts";
+import type { Appended, Put, Write } from "../ports/log.ts";
 import { byPerson } from "./by-person.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
 import { keyStateChange } from "./change-key-state.ts";
+import { destruction } from "./destroy-key.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
 import type { Receipt } from "./index.ts";
 import { operatorAddition } from "./operators.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
+import { rotationBegun } from "./rotate-key.ts";
 
 export const pendingStateAt = (pending: PendingAction, at: number): PendingState =>
   pending.state === "PENDING" && pending.expiresAt <= at ? "EXPIRED" : pending.state;
@@ -51,11 +54,13 @@ export async function decide(
   const { fields, blobs } = callerFields(asker.person, asker.presented);
   const decision: EntryBody = { type: "approval.decide", ...fields, pending: pending.id, hash: pending.hash, verdict };
   const put: Put = { kind: "pending", id: pending.id, value: pending, expects: stored.revision };
+  const { marks, unchanged = [] } = byPerson(asker, parts.state);
   const appended = await parts.journal.append(call.request, () => effect?.body ?? decision, {
     alongside: effect && [decision],
     blobs,
-    puts: effect ? [put, effect.put] : [put],
-    ...byPerson(asker, parts.state),
+    puts: effect?.put ? [put, effect.put] : [put],
+    marks,
+    unchanged: [...unchanged, ...(effect?.unchanged ?? [])],
   });
   if ("conflict" in appended)
     return parts.journal.refused(
@@ -68,7 +73,7 @@ export async function decide(
           ),
       about,
     );
-  return { pending, receipt: receiptOf(appended) };
+  return { pending, receipt: receiptOf((await effect?.after?.(call, appended)) ?? appended) };
 }
 
 /** Who denies what they asked for themselves withdraws it. */
@@ -114,15 +119,27 @@ function orphaned(
   );
 }
 
+/** What an approval does: an entry and perhaps a record with it, and what follows where the entry is an intent. */
+interface Effect {
+  readonly body: EntryBody;
+  readonly put?: Put | undefined;
+  readonly unchanged?: Write["unchanged"];
+  readonly after?: ((call: Call, intent: Appended) => Promise<Appended>) | undefined;
+}
+
 function effectOf(
   pending: PendingAction,
   asker: { readonly person: Person; readonly presented: Presented },
   parts: Parts,
-): { readonly body: EntryBody; readonly put: Put } | Refusal {
+): Effect | Refusal {
   const { action } = pending;
   switch (action.kind) {
     case "key.state":
       return keyStateChange(action, asker.person, asker.presented, pending.id, parts);
+    case "key.destroy":
+      return destruction(action, asker, pending.id, parts);
+    case "key.rotate":
+      return rotationBegun(action, asker.person, asker.presented, pending.id, parts);
     case "operator.add":
       return operatorAddition(action, asker.person, asker.presented, pending.id, parts);
   }

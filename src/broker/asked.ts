@@ -28,12 +28,15 @@ export interface Attempted {
   readonly request: string;
 }
 
+export const attemptId = ({ id }: Pick<SigningSession, "id">, { idempotencyKey }: SignRequest): Uint8Array =>
+  sha256(`${id}\0${idempotencyKey}`);
+
 export const attemptOf = (
   session: SigningSession,
   request: SignRequest,
   records: readonly ItemRecord[],
 ): Attempted => ({
-  id: sha256(`${session.id}\0${request.idempotencyKey}`),
+  id: attemptId(session, request),
   request: sha256Hex(canonicalJson([request.key, ...records.map((one) => `${one.kind} ${one.signed}`)])),
 });
 

@@ -1,15 +1,17 @@
 // Idempotency: the same request under the same key is one request, however often it is sent.
 //
 // The attempt is inserted with the intent and answered with the outcome. Asked again: the stored answer, or wait while
-// it is in flight, or UNFINISHED after a crash; another request under the key is refused. Signatures are public, so
+// it is in flight, or UNFINISHED after a crash and where nobody knows what the custody did. An attempt of which is known
+// that nothing was signed is forgotten, so that it may be made again. Another request under the key is refused. Signatures are public, so
 // keeping them is no risk; what else an answer holds is computed again from the request, which is the same.
 
 import type { Entry } from "../model/entry.ts";
 import { Fault, type Refusal, refuse } from "../model/errors.ts";
-import type { KeyVersion } from "../model/key.ts";
+import { current, type KeyVersion } from "../model/key.ts";
+import type { SigningSession } from "../model/session.ts";
 import { concat, fromUtf8, hex } from "../std/bytes.ts";
-import { type Asked, finish } from "./asked.ts";
-import { proofUsed } from "./guard.ts";
+import { type Asked, attemptId, finish } from "./asked.ts";
+import { proofUsed, type SignRequest } from "./guard.ts";
 import type { Signed } from "./index.ts";
 import type { Parts } from "./parts.ts";
 
@@ -21,6 +23,8 @@ interface Attempts {
   readonly oneAtATime: (asked: Asked, perform: () => Promise<Signed | Refusal>) => Promise<Signed | Refusal>;
   /** What became of this attempt earlier; undefined where there was none. */
   readonly answered: (asked: Asked) => Promise<Signed | Refusal | undefined>;
+  /** The version that an earlier attempt was made with, as far as it is known; undefined where there was none. */
+  readonly versionBefore: (session: SigningSession, request: SignRequest) => Promise<KeyVersion | undefined>;
 }
 
 export function attempts(parts: Parts): Attempts {
@@ -77,6 +81,17 @@ export function attempts(parts: Parts): Attempts {
     };
   }
 
+  /** Where the attempt has no outcome: the version that signs now, or did last. */
+  async function versionBefore(session: SigningSession, request: SignRequest): Promise<KeyVersion | undefined> {
+    const earlier = await parts.state.attempt(attemptId(session, request));
+    if (!earlier) return undefined;
+    const leaf = earlier.outcome === undefined ? undefined : await parts.log.leaf(earlier.outcome);
+    const signed = leaf && signedBy(leaf);
+    if (signed?.key === request.key) return signed;
+    const key = parts.state.record("key", request.key)?.value;
+    return key && (current(key) ?? key.versions.findLast(({ state }) => state !== "PRE_ACTIVATION"));
+  }
+
   /** The version that signed then, which may not be the current one any more. */
   function signedBy(leaf: Uint8Array): KeyVersion | undefined {
     const entry = JSON.parse(fromUtf8(leaf)) as Entry; // our own leaf, read back from the log
@@ -85,7 +100,7 @@ export function attempts(parts: Parts): Attempts {
     return parts.state.record("key", name)?.value.versions.find((one) => one.number === version);
   }
 
-  return { oneAtATime, answered };
+  return { oneAtATime, answered, versionBefore };
 }
 
 const mismatch = ({ request }: Asked): Refusal =>

@@ -66,7 +66,7 @@ export async function entry(call: Call, index: number, parts: Parts): Promise<Lo
   return leaf && { index, leaf, entry: JSON.parse(Buffer.from(leaf).toString("utf8")) as LogEntry["entry"] }; // our own leaf
 }
 
-async function recordRead(
+export async function recordRead(
   call: Call,
   asker: { readonly person: Person; readonly presented: Presented },
   query: object,

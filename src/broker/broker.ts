@@ -4,21 +4,29 @@ import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { decide, pendingStateAt } from "./approvals.ts";
 import { acquaintance, checkpoint, consistency, entries, entry, reader, tile } from "./audit.ts";
 import { authenticate } from "./authenticate.ts";
-import type { Call } from "./call.ts";
+import { type Call, principalOf } from "./call.ts";
 import { changeKeyState } from "./change-key-state.ts";
 import { createKey } from "./create-key.ts";
+import { destroyKey } from "./destroy-key.ts";
 import { closeSession, revokeSession } from "./end-session.ts";
+import { enrollKey } from "./enroll-key.ts";
 import { explain } from "./explain.ts";
 import { health } from "./health.ts";
 import type { Broker } from "./index.ts";
 import { openSession } from "./open-session.ts";
 import { addOperator, enrolFirstOperator, openOperatorSession, removeOperator } from "./operators.ts";
 import type { Parts } from "./parts.ts";
+import { reconcile } from "./reconcile.ts";
+import { cancelRotation, rotateKey } from "./rotate-key.ts";
+import { rotations } from "./rotation.ts";
 import { signing } from "./sign.ts";
 import { stoppedFault } from "./stopped.ts";
+import { trust } from "./trust.ts";
+import { custodyStatuses, unlockCustody } from "./unlock-custody.ts";
 
 export function broker(parts: Parts): Broker {
   const sign = signing(parts);
+  const rotating = rotations(parts);
   /** Everything that signs or changes waits behind the same door: a log that cannot be proved takes nothing new. */
   const guarded =
     <A extends readonly unknown[], R>(use: (...args: A) => Promise<R>): ((...args: A) => Promise<R>) =>
@@ -35,17 +43,39 @@ export function broker(parts: Parts): Broker {
     authenticate: (credentials, request) => authenticate(credentials, request, parts),
     nonce: () => parts.proofs.nonce(),
 
+    turnedAway: ({ request, caller }, action, refusal) =>
+      parts.journal.refused(refusal, {
+        request,
+        action,
+        by: principalOf(caller),
+        presented: caller.presented,
+        session: caller.kind === "session" ? caller.session.id : undefined,
+      }),
     openSession: guarded((call, input) => openSession(call, input, parts)),
     closeSession: guarded((call, input) => closeSession(call, input, parts)),
     revokeSession: guarded((call, input) => revokeSession(call, input, parts)),
     sign: guarded(sign),
     createKey: guarded((call, input) => createKey(call, input, parts)),
+    enrollKey: guarded((call, input) => enrollKey(call, input, parts)),
+    destroyKey: guarded((call, input) => destroyKey(call, input, parts)),
+    unlockCustody: guarded((call, input) => unlockCustody(call, input, parts)),
     changeKeyState: guarded((call, input) => changeKeyState(call, input, parts)),
     enrolFirstOperator: guarded((call, input) => enrolFirstOperator(call, input, parts)),
     openOperatorSession: guarded((call, input) => openOperatorSession(call, input, parts)),
     addOperator: guarded((call, input) => addOperator(call, input, parts)),
     removeOperator: guarded((call, input) => removeOperator(call, input, parts)),
-    decide: guarded((call, input) => decide(call, input, parts)),
+    rotateKey: guarded((call, input) => rotateKey(call, input, rotating, parts)),
+    cancelRotation: guarded((call, input) => cancelRotation(call, input, rotating, parts)),
+    rotateDue: () => rotating.round(),
+    rotationTrouble: (key) => rotating.trouble(key),
+    decide: guarded(async (call, input) => {
+      const decided = await decide(call, input, parts);
+      if (isRefusal(decided) || decided.pending.state !== "APPROVED") return decided;
+      const { action } = decided.pending;
+      // Decided is decided: what a full disk stops of it now, the clock goes on with, and says so.
+      if (action.kind === "key.rotate") await rotating.advance(action.key).catch(() => undefined);
+      return decided;
+    }),
 
     viewer: async (call) => {
       const { caller } = call;
@@ -67,6 +97,7 @@ export function broker(parts: Parts): Broker {
       return parts.state.record("key", name)?.value;
     },
     keys: (call) => reads(call, "keys", () => parts.state.records("key").map(({ value }) => value)),
+    custodies: (call) => reads(call, "custodies", () => custodyStatuses(parts)),
     operators: (call) => reads(call, "operators", () => parts.state.records("person").map(({ value }) => value)),
     pendingActions: (call, state) =>
       reads(call, "pendingActions", () =>
@@ -90,6 +121,9 @@ export function broker(parts: Parts): Broker {
         return { sessions: sessions.slice(0, page.limit), more: sessions.length > page.limit };
       }),
 
+    outcomesOf: (call, key) => reads(call, "outcomes", () => parts.log.count({ keys: [key], types: ["sign.outcome"] })),
+    reconcile: (call, input) => reconcile(call, input, parts),
+
     entries: (call, filter, page) => entries(call, filter, page, parts),
     entry: (call, index) => entry(call, index, parts),
     blob: (call, sha256) => reads(call, "blob", () => parts.log.blob(sha256)),
@@ -97,10 +131,11 @@ export function broker(parts: Parts): Broker {
     checkpoint: (call, size) => checkpoint(call, size, parts),
     consistency: (call, from, to) => consistency(call, from, to, parts),
     vkey: () => parts.vkey,
+    trust: (call, open) => trust(call, open, parts),
     tile: (call, path, open) => tile(call, path, open, parts),
     explain: (call, input) => explain(call, input, parts),
     policy: (call) => reads(call, "policy", () => parts.policy()),
-    health: (call) => reads(call, "health", () => health(parts)),
+    health: (call) => reads(call, "health", () => health(parts, rotating)),
     ready: () => {
       const reason = parts.stopped() ?? parts.checks().find((check) => check.status === "fail")?.message;
       return { ready: reason === undefined, reason: reason ?? "ready" };

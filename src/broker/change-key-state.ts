@@ -1,19 +1,22 @@
 // The life of a key (SP 800-57): activate, suspend, resume, deactivate, compromised.
 //
 // What makes a key sign takes two people (or the one-person mode, which the entry shows); what stops it takes one and
-// works at once: the next intent's transaction finds the key not active, and an outcome under way is withheld.
+// works at once: the next intent's transaction finds the key not active, and an outcome under way is withheld. With a
+// compromised key end all sessions that cover it, in the same transaction.
 
 import type { Action } from "../model/approval.ts";
 import type { EntryBody } from "../model/entry.ts";
 import { isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { type Key, type KeyState, type KeyVersion, mayBecome, versionId } from "../model/key.ts";
 import type { Person } from "../model/principal.ts";
+import { awaitsSwitch, underWay } from "../model/rotation.ts";
 import type { Put, Stored } from "../ports/log.ts";
+import { rfc3339 } from "../std/clock.ts";
 import { byPerson } from "./by-person.ts";
 import { type Call, callerFields, type Presented } from "./call.ts";
 import { changed, type KeyChanged } from "./create-key.ts";
-import { end } from "./end-session.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
+import type { Along } from "./journal.ts";
 import type { Parts } from "./parts.ts";
 import { requestApproval } from "./request-approval.ts";
 
@@ -57,11 +60,11 @@ export async function changeKeyState(
   const appended = await parts.journal.append(call.request, () => change.body, {
     blobs: change.blobs,
     puts: [change.put],
+    closeAll: request.to === "COMPROMISED" ? endOfSessions(request.key, asker, parts) : undefined,
     ...byPerson(asker, parts.state),
   });
   if ("conflict" in appended)
     return parts.journal.refused(appended.conflict === "mark" ? proofUsed : moved(request.key), about);
-  if (request.to === "COMPROMISED") await endSessionsOf(call, request.key, asker.person, asker.presented, parts);
   return changed(change.key, appended);
 }
 
@@ -74,10 +77,17 @@ function changeable(
   const stored = parts.state.record("key", request.key);
   if (!stored) return refuse("NOT_FOUND", `there is no key "${shown(request.key)}"`, "signet key list");
   const { versions } = stored.value;
+  const coming = underWay(stored.value)?.to;
   const version =
     request.number === undefined
-      ? versions.findLast((one) => mayBecome(one.state, request.to))
+      ? versions.findLast((one) => one.number !== coming && mayBecome(one.state, request.to))
       : versions.find((one) => one.number === request.number);
+  if (version && request.to === "ACTIVE" && awaitsSwitch(stored.value, version.number))
+    return refuse(
+      "KEY_STATE",
+      `${versionId(version)} becomes ACTIVE by its rotation, when its public key has had time to spread`,
+      `wait, or roll it back: signet key rotate ${request.key} --cancel`,
+    );
   if (version && mayBecome(version.state, request.to)) return { stored, version };
   const newest = version ?? versions.at(-1);
   if (!newest || (request.number !== undefined && !version))
@@ -105,10 +115,11 @@ export function keyStateChange(
   if (isRefusal(found)) return found;
   const { stored, version } = found;
   if (stored.revision !== action.asOf) return moved(action.key);
-  const versions = stored.value.versions.map((one) =>
-    one.number === version.number ? { ...one, state: action.to } : one,
+  const key = withState(
+    stored.value,
+    version.number,
+    action.to === "COMPROMISED" ? { compromisedAt: rfc3339(parts.clock()) } : action.to,
   );
-  const key = { ...stored.value, versions };
   const { fields, blobs } = callerFields(by, presented);
   const body: EntryBody = {
     type: "key.state",
@@ -127,11 +138,37 @@ export function keyStateChange(
 const moved = (key: string): Refusal =>
   refuse("KEY_STATE", `key "${key}" has changed since this was asked`, `look again: signet key show ${key}`);
 
-async function endSessionsOf(call: Call, key: string, by: Person, presented: Presented, parts: Parts): Promise<void> {
-  for (;;) {
-    const open = await parts.state.sessions({ open: true, key, at: parts.clock() }, { limit: 100, backward: true });
-    if (open.length === 0) return;
-    for (const session of open)
-      await end(call, session.id, by, { cnf: presented.cnf }, "REVOKED", `key ${key} is compromised`, parts);
-  }
+/** In the transaction that stops the key: whoever opens a session a moment before loses it, a moment after gets none. */
+function endOfSessions(
+  key: string,
+  { person, presented }: { readonly person: Person; readonly presented: Presented },
+  { clock }: Pick<Parts, "clock">,
+): Along["closeAll"] {
+  const { fields } = callerFields(person, { cnf: presented.cnf });
+  const reason = `key ${key} is compromised`;
+  return {
+    key,
+    state: "REVOKED",
+    at: clock(),
+    body: (session, { granted, left }) => ({
+      type: "session.revoke",
+      ...fields,
+      session,
+      uses: { granted, spent: granted - left, left },
+      reason,
+    }),
+  };
 }
+
+type Change = Exclude<KeyState, "COMPROMISED"> | { readonly compromisedAt: string };
+
+/** A compromised version, with RFC 3339 time, is out of every trust document, also after it is destroyed. */
+export const withState = (key: Key, number: number, to: Change): Key => ({
+  ...key,
+  versions: key.versions.map((one) => (one.number === number ? { ...one, ...changedTo(to) } : one)),
+});
+
+const changedTo = (to: Change): Pick<KeyVersion, "state" | "ended"> =>
+  typeof to === "string"
+    ? { state: to }
+    : { state: "COMPROMISED", ended: { why: "compromised", at: to.compromisedAt } };

@@ -1,19 +1,18 @@
 // A new key, in pre-activation: an outside effect like any other, so it stands between an intent and an outcome.
 //
 // Die between them and a private key may exist that nothing names: asking again finds it (a custody makes one version
-// once), the old intent stays visible as unfinished.
+// once), the old intent stays visible as unfinished. What was found of it when it came in is recorded with it.
 
-import { createPublicKey } from "node:crypto";
 import { Fault, isRefusal, type Refusal, refuse } from "../model/errors.ts";
 import { isKeyName, type Key, type KeyAlgorithm, type KeyVersion, type Purpose } from "../model/key.ts";
-import type { Custody, NewKey } from "../ports/custody.ts";
+import type { Custody } from "../ports/custody.ts";
 import type { Appended } from "../ports/log.ts";
 import { hex } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
-import { sha256Hex } from "../std/digest.ts";
 import { byPerson } from "./by-person.ts";
 import { type Call, callerFields } from "./call.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
+import { askCustody, comeIn, describeMade, evidenceOf, orLater, publicKeyOf, unfit } from "./incoming-key.ts";
 import type { Receipt } from "./index.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
@@ -24,8 +23,6 @@ export interface CreateKeyRequest {
   readonly algorithm: KeyAlgorithm;
   readonly custody: string;
 }
-
-const custodyDeadline = 60_000;
 
 export async function createKey(
   call: Call,
@@ -42,6 +39,8 @@ export async function createKey(
   if (isRefusal(asker)) return parts.journal.refused(asker, about);
   const custody = suitable(request, parts);
   if (isRefusal(custody)) return parts.journal.refused(custody, { ...about, presented: asker.presented });
+  const half = await halfMade(request, parts);
+  if (half) return parts.journal.refused(half, { ...about, presented: asker.presented });
 
   const { fields, blobs } = callerFields(asker.person, asker.presented);
   const subject = {
@@ -58,45 +57,34 @@ export async function createKey(
   if ("conflict" in intent) return parts.journal.refused(proofUsed, about);
   parts.step("key.after-create-intent");
 
-  const made = await make(custody, request);
+  const made = await make(custody, request, parts);
   parts.step("key.after-create");
   const ref = { index: intent.index, hash: hex(intent.hash) };
-  if (made instanceof Fault) {
-    const failed = {
-      type: "key.create.outcome" as const,
-      ...subject,
-      intent: ref,
-      result: made.nothingHappened ? ("failed" as const) : ("unknown" as const),
-      code: made.code,
-    };
+  const ending = { type: "key.create.outcome" as const, ...subject, intent: ref };
+  if ("fault" in made) {
+    const { fault, result } = made;
+    const failed = { ...ending, result, code: fault.code };
     await orLater(parts, failed, () => parts.journal.append(call.request, () => failed));
-    throw made;
+    throw fault;
   }
-  const key = firstVersion(request, made, rfc3339(parts.clock()));
-  const done = {
-    type: "key.create.outcome" as const,
-    ...subject,
-    intent: ref,
-    result: "done" as const,
-    version: 1,
-    publicKey: key.version.publicKey,
-    uri: made.uri,
-  };
-  const dropped = { ...done, result: "unknown" as const, code: "LOG_NOT_DURABLE" as const };
-  const outcome = await orLater(parts, dropped, () =>
-    parts.journal.append(call.request, () => done, {
-      puts: [{ kind: "key", id: request.name, value: key.role, expects: 0 }],
-    }),
+  const { version, evidence, blobs: certificates } = made;
+  const key: Key = { name: request.name, purpose: request.purpose, versions: [version] };
+  const { number, publicKey, uri } = version;
+  const outcome = await comeIn(
+    call,
+    { version, blobs: certificates, put: { kind: "key", id: request.name, value: key, expects: 0 } },
+    {
+      done: { ...ending, ...evidence, result: "done", version: number, publicKey, uri },
+      refused: { ...ending, result: "failed" },
+      unknown: { ...ending, result: "unknown", code: "LOG_NOT_DURABLE" },
+    },
+    parts,
   );
-  if ("conflict" in outcome) {
-    const late = { type: "key.create.outcome" as const, ...subject, intent: ref, result: "failed" as const }; // the custody found the key that was made first
-    await orLater(parts, late, () => parts.journal.append(call.request, () => late));
-    return parts.journal.refused(taken(request.name), about);
-  }
-  return { key: key.role, receipt: receiptOf(outcome) };
+  return isRefusal(outcome) ? parts.journal.refused(outcome, about) : { key, receipt: receiptOf(outcome) };
 }
 
-function suitable(request: CreateKeyRequest, parts: Parts): (Custody & Required<Pick<Custody, "create">>) | Refusal {
+/** The custody of a new key, where name and custody are what they must be. */
+export function newName(request: Pick<CreateKeyRequest, "name" | "custody">, parts: Parts): Custody | Refusal {
   if (!isKeyName(request.name))
     return refuse(
       "INPUT_INVALID",
@@ -104,13 +92,19 @@ function suitable(request: CreateKeyRequest, parts: Parts): (Custody & Required<
       "use 1 to 63 lower-case letters, digits and inner hyphens",
     );
   if (parts.state.record("key", request.name)) return taken(request.name);
-  const custody = parts.custodies.get(request.custody);
-  if (!custody)
-    return refuse(
+  return (
+    parts.custodies.get(request.custody) ??
+    refuse(
       "NOT_FOUND",
       `no custody "${shown(request.custody)}" is configured; there is ${[...parts.custodies.keys()].join(", ")}`,
       "name one of them, or add it to the configuration",
-    );
+    )
+  );
+}
+
+function suitable(request: CreateKeyRequest, parts: Parts): (Custody & Required<Pick<Custody, "create">>) | Refusal {
+  const custody = newName(request, parts);
+  if (isRefusal(custody)) return custody;
   if (!creates(custody))
     return refuse("INPUT_INVALID", `custody "${request.custody}" cannot make keys`, "make the key there and enroll it");
   if (!custody.algorithms.includes(request.algorithm))
@@ -118,14 +112,7 @@ function suitable(request: CreateKeyRequest, parts: Parts): (Custody & Required<
       "ALGORITHM_UNFIT",
       `custody "${request.custody}" holds ${custody.algorithms.join(", ")}, not ${request.algorithm}`,
     );
-  if (request.algorithm === "ED25519" && (request.purpose === "BLOB" || request.purpose === "RAW_DIGEST")) {
-    return refuse(
-      "ALGORITHM_UNFIT",
-      `purpose ${request.purpose} signs digests, and Ed25519 signs messages only`,
-      "choose EC_P256 or RSA_3072, or purpose ATTESTATION",
-    );
-  }
-  return custody;
+  return unfit(request.purpose, request.algorithm) ?? custody;
 }
 
 const creates = (custody: Custody): custody is Custody & Required<Pick<Custody, "create">> =>
@@ -133,51 +120,60 @@ const creates = (custody: Custody): custody is Custody & Required<Pick<Custody, 
 const taken = (name: string): Refusal =>
   refuse("ALREADY_EXISTS", `there is a key "${name}" already`, "choose another name");
 
-async function make(custody: Required<Pick<Custody, "create">>, request: CreateKeyRequest): Promise<NewKey | Fault> {
-  try {
-    return await custody.create(
-      { key: request.name, number: 1, purpose: request.purpose, algorithm: request.algorithm },
-      AbortSignal.timeout(custodyDeadline),
-    );
-  } catch (error) {
-    return error instanceof Fault
-      ? error
-      : new Fault("CUSTODY_DOWN", "the custody failed while it made a key", { cause: error });
+/** Names are used once, also for attempts: what one of another sort left at the custody would be taken for this key. */
+async function halfMade(request: CreateKeyRequest, { log }: Pick<Parts, "log">): Promise<Refusal | undefined> {
+  const filter = { keys: [request.name], types: ["key.create.intent", "key.create.outcome"] };
+  const { entries } = await log.entries(filter, { limit: 1000, backward: true });
+  const nothingMade = new Set<number>();
+  for (const { entry } of entries)
+    if (entry.type === "key.create.outcome" && entry.result === "failed" && entry.code)
+      nothingMade.add(entry.intent.index);
+  for (const { index, entry } of entries) {
+    if (entry.type !== "key.create.intent" || nothingMade.has(index) || entry.custody !== request.custody) continue;
+    if (entry.purpose !== request.purpose || entry.algorithm !== request.algorithm)
+      return refuse(
+        "ALREADY_EXISTS",
+        `entry ${String(index)} began to make "${request.name}" in ${entry.custody} with purpose ${entry.purpose} and ${entry.algorithm}, and its private key may be there`,
+        "ask again with that purpose and algorithm, or choose another name",
+      );
   }
+  return undefined;
 }
 
-/** An outcome that cannot be written is remembered and written later; the caller gets the fault. */
-async function orLater<T>(
-  parts: Parts,
-  instead: Parameters<Parts["unfinished"]["later"]>[0],
-  write: () => Promise<T>,
-): Promise<T> {
-  try {
-    return await write();
-  } catch (error) {
-    parts.unfinished.later(instead, []);
-    throw error;
-  }
-}
+type Made =
+  | {
+      readonly version: KeyVersion;
+      readonly evidence: ReturnType<typeof evidenceOf>["evidence"];
+      readonly blobs: readonly Uint8Array[];
+    }
+  | { readonly fault: Fault; readonly result: "failed" | "unknown" };
 
-function firstVersion(
+/** Made, and described as any key that comes in. */
+async function make(
+  custody: Custody & Required<Pick<Custody, "create">>,
   request: CreateKeyRequest,
-  made: NewKey,
-  at: string,
-): { readonly role: Key; readonly version: KeyVersion } {
-  const version: KeyVersion = {
-    key: request.name,
-    number: 1,
-    purpose: request.purpose,
-    algorithm: request.algorithm,
+  parts: Parts,
+): Promise<Made> {
+  const wanted = { key: request.name, number: 1, purpose: request.purpose, algorithm: request.algorithm };
+  const made = await askCustody(request.custody, (signal) => custody.create(wanted, signal));
+  if (made instanceof Fault) return { fault: made, result: made.nothingHappened ? "failed" : "unknown" };
+  const publicKey = publicKeyOf(request.algorithm, made.publicKey);
+  if (!publicKey) {
+    const other = `${request.custody} made a key that is not ${request.algorithm}`;
+    return { fault: new Fault("CUSTODY_DOWN", other, { custody: request.custody }), result: "unknown" };
+  }
+  const draft: KeyVersion = {
+    ...wanted,
+    ...publicKey,
     state: "PRE_ACTIVATION",
     custody: request.custody,
     uri: made.uri,
-    publicKey: made.publicKey,
-    fingerprint: sha256Hex(createPublicKey(made.publicKey).export({ type: "spki", format: "der" })),
-    createdAt: at,
+    createdAt: rfc3339(parts.clock()),
   };
-  return { role: { name: request.name, purpose: request.purpose, versions: [version] }, version };
+  const description = await describeMade(custody, draft);
+  if (description instanceof Fault) return { fault: description, result: "unknown" };
+  const { evidence, blobs } = evidenceOf(description);
+  return { version: { ...draft, protection: evidence.protection, guards: evidence.guards }, evidence, blobs };
 }
 
 export interface KeyChanged {

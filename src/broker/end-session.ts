@@ -74,7 +74,7 @@ export async function revokeSession(
   return ended(appended, session, parts) ?? parts.journal.refused(already(session), { ...about, session: session.id });
 }
 
-export function end(
+function end(
   call: Call,
   session: string,
   by: Principal,

@@ -12,6 +12,7 @@ import { current, type KeyVersion } from "../model/key.ts";
 import { type Person, principalKey, type Role } from "../model/principal.ts";
 import { type SigningSession, stateAt } from "../model/session.ts";
 import { decideItems } from "../policy/index.ts";
+import type { Custody } from "../ports/custody.ts";
 import type { State } from "../ports/log.ts";
 import { rfc3339 } from "../std/clock.ts";
 import type { Call, Presented } from "./call.ts";
@@ -31,8 +32,17 @@ export interface Parsed {
 
 const maxItems = 100;
 
-/** Step one: what would be signed, computed from the request alone and the session's verified claims. */
-export function parse(request: SignRequest, session: SigningSession, state: Pick<State, "record">): Parsed | Refusal {
+/**
+ * Step one: what would be signed, computed from the request alone and the session's verified claims. `before` is the
+ * version of an earlier attempt of this request: a repetition is parsed as the first one was, whatever became of the
+ * key since. Whether that version may sign now is for the intent's transaction.
+ */
+export function parse(
+  request: SignRequest,
+  session: SigningSession,
+  state: Pick<State, "record">,
+  before?: KeyVersion,
+): Parsed | Refusal {
   if (request.items.length < 1 || request.items.length > maxItems) {
     return refuse(
       "INPUT_INVALID",
@@ -51,7 +61,7 @@ export function parse(request: SignRequest, session: SigningSession, state: Pick
     );
   }
   const key = state.record("key", request.key)?.value;
-  const version = key && current(key);
+  const version = before ?? (key && current(key));
   if (!version) {
     const found = key?.versions.at(-1);
     return refuse(
@@ -165,3 +175,19 @@ export const proofUsed: Refusal = refuse(
   "this proof was used before",
   "make a fresh proof for each request",
 );
+
+/** Some backends take short messages only; known before an intent is written, it costs no use. */
+export function tooLong(
+  { version, prepared }: Parsed,
+  custody: Pick<Custody, "longest"> | undefined,
+): Refusal | undefined {
+  const most = custody?.longest?.[version.algorithm];
+  if (most === undefined) return undefined;
+  const at = prepared.findIndex(({ tbs }) => tbs.form === "message" && tbs.bytes.length > most);
+  if (at < 0) return undefined;
+  return refuse(
+    "ALGORITHM_UNFIT",
+    `item ${String(at)}: ${String(prepared[at]?.tbs.bytes.length)} bytes are to be signed, and custody "${version.custody}" takes at most ${String(most)} with ${version.algorithm}`,
+    "make it shorter, or use a key of another algorithm, of which only a digest goes there",
+  );
+}

@@ -2,12 +2,24 @@
 
 import type { HealthCheck } from "./index.ts";
 import type { Parts } from "./parts.ts";
+import type { Rotations } from "./rotation.ts";
 
-export function health(parts: Parts): {
+export function health(
+  parts: Parts,
+  rotations: Pick<Rotations, "checks">,
+): {
   readonly status: HealthCheck["status"];
   readonly checks: readonly HealthCheck[];
 } {
-  const checks = [logCheck(parts), unfinishedCheck(parts), policyCheck(parts), ...parts.checks()];
+  const checks = [
+    logCheck(parts),
+    unfinishedCheck(parts),
+    policyCheck(parts),
+    ...custodyChecks(parts),
+    ...parts.drift(),
+    ...rotations.checks(),
+    ...parts.checks(),
+  ];
   return { status: worst(checks), checks };
 }
 
@@ -43,6 +55,17 @@ function policyCheck(parts: Parts): HealthCheck {
     status: "ok",
     message: `${String(policy.grants.length)} grants, ${String(policy.cases)} cases pass, ${policy.hash.slice(0, 19)}…`,
   };
+}
+
+/** None of these makes the daemon unready: keys in other custodies sign. */
+function custodyChecks({ custodies }: Parts): readonly HealthCheck[] {
+  return [...custodies].map(([name, custody]) => ({
+    name: `custody ${name}`,
+    ...(custody.health?.() ?? {
+      status: "ok",
+      message: custody.outside ? custody.kind : `${custody.kind}, in this process`,
+    }),
+  }));
 }
 
 function worst(checks: readonly HealthCheck[]): HealthCheck["status"] {

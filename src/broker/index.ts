@@ -7,8 +7,11 @@ import type { Refusal } from "../model/errors.ts";
 import type { Key, KeyAlgorithm, KeyState, KeyVersion, Purpose } from "../model/key.ts";
 import type { Person, Principal, Role } from "../model/principal.ts";
 import type { SigningSession } from "../model/session.ts";
+import type { TrustSet } from "../model/trust.ts";
 import type { Explanation, PolicySet } from "../policy/index.ts";
+import type { CustodyHealth } from "../ports/custody.ts";
 import type { EntryFilter, ListedSession, LogEntry, Page } from "../ports/log.ts";
+import type { Secret } from "../std/secret.ts";
 import type { Call, Caller } from "./call.ts";
 import type { Receipt } from "./receipt.ts";
 
@@ -55,6 +58,54 @@ export interface HealthCheck {
   readonly hint?: string | undefined;
 }
 
+export interface UnlockRequest {
+  readonly custody: string;
+  readonly pin: Secret;
+  /** Random text of the caller, so that the request's hash, which the log keeps, does not give a short PIN away. */
+  readonly salt: string;
+}
+
+/** A custody as people see it. */
+export interface CustodyStatus extends CustodyHealth {
+  readonly name: string;
+  readonly kind: string;
+  /** Whether a person may have to give it a PIN. */
+  readonly unlockable: boolean;
+}
+
+/** Signatures that the log tells of, in items. */
+export interface Recorded {
+  readonly done: number;
+  /** Made by the backend, and not released. */
+  readonly withheld: number;
+  /** Perhaps made: no outcome, or one that says so. */
+  readonly unknown: number;
+}
+
+type ReconcileVerdict = "AGREES" | "SURPLUS" | "MISSING" | "NOT_TOLD";
+
+export interface ReconciledDay {
+  readonly key: string;
+  readonly number: number;
+  readonly custody: string;
+  readonly day: string;
+  readonly recorded: Recorded;
+  /** Undefined where the custody cannot tell. */
+  readonly backend: number | undefined;
+  /** `backend` less what was done or withheld. */
+  readonly difference: number | undefined;
+  readonly verdict: ReconcileVerdict;
+  /** For people. */
+  readonly meaning: string;
+}
+
+export interface Reconciliation {
+  readonly from: string;
+  readonly to: string;
+  /** By key, version and day; days without any use are left out. */
+  readonly days: readonly ReconciledDay[];
+}
+
 type Answer<T> = Promise<T | Refusal>;
 
 export interface Broker {
@@ -62,6 +113,9 @@ export interface Broker {
   authenticate(credentials: Credentials, request: string): Answer<Caller>;
   /** For the DPoP-Nonce header. */
   nonce(): string;
+
+  /** The same refusal, recorded like those of the use cases: one that was made before any of them was reached. */
+  turnedAway(call: Call, action: string, refusal: Refusal): Promise<Refusal>;
 
   openSession(
     call: Call,
@@ -95,6 +149,20 @@ export interface Broker {
       readonly custody: string;
     },
   ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  enrollKey(
+    call: Call,
+    input: { readonly name: string; readonly purpose: Purpose; readonly custody: string; readonly uri: string },
+  ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  /** APPROVAL_PENDING where it takes a second person. */
+  destroyKey(
+    call: Call,
+    input: {
+      readonly key: string;
+      readonly number?: number | undefined;
+      readonly backend: boolean;
+      readonly reason: string;
+    },
+  ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
   /** APPROVAL_PENDING where it takes a second person. */
   changeKeyState(
     call: Call,
@@ -105,6 +173,12 @@ export interface Broker {
       readonly reason: string;
     },
   ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+
+  /** PIN_REFUSED where the token did not take the PIN. */
+  unlockCustody(
+    call: Call,
+    input: UnlockRequest,
+  ): Answer<{ readonly custody: CustodyStatus; readonly receipt: Receipt }>;
 
   enrolFirstOperator(
     call: Call,
@@ -136,6 +210,7 @@ export interface Broker {
   viewer(call: Call): Answer<Principal>;
   key(call: Call, name: string): Answer<Key | undefined>;
   keys(call: Call): Answer<readonly Key[]>;
+  custodies(call: Call): Answer<readonly CustodyStatus[]>;
   operators(call: Call): Answer<readonly Person[]>;
   pendingActions(
     call: Call,
@@ -147,6 +222,38 @@ export interface Broker {
     filter: { readonly open?: boolean; readonly key?: string; readonly principal?: string },
     page: Page,
   ): Answer<{ readonly sessions: readonly ListedSession[]; readonly more: boolean }>;
+
+  /** A rotation begins, and goes as far as it can at once. APPROVAL_PENDING where it takes a second person. */
+  rotateKey(
+    call: Call,
+    input: {
+      readonly idempotencyKey: string;
+      readonly key: string;
+      readonly custody?: string | undefined;
+      /** An existing key at that custody. */
+      readonly uri?: string | undefined;
+      /** Milliseconds. */
+      readonly propagation?: number | undefined;
+      readonly retireAfter?: number | undefined;
+      readonly reason: string;
+    },
+  ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  /** Before the switch alone. */
+  cancelRotation(
+    call: Call,
+    input: { readonly key: string; readonly reason: string },
+  ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
+  /** For the clock: every step of every rotation that is due. No caller. */
+  rotateDue(): Promise<void>;
+  /** Why a rotation does not go on, in words. No caller: for whoever may read the key. */
+  rotationTrouble(key: string): string | undefined;
+  /** How many outcomes of signatures name this key, whatever became of them. */
+  outcomesOf(call: Call, key: string): Answer<number>;
+  /** What was recorded beside what the backends counted, per key version and day; each question is itself an entry. */
+  reconcile(
+    call: Call,
+    input: { readonly key?: string | undefined; readonly from: string; readonly to: string },
+  ): Answer<Reconciliation>;
 
   /** Auditors; each read is itself an entry. */
   entries(
@@ -161,6 +268,8 @@ export interface Broker {
   checkpoint(call: Call, size: number | undefined): Answer<Checkpoint | undefined>;
   consistency(call: Call, from: number, to: number): Answer<readonly Uint8Array[]>;
   vkey(): string;
+  /** What verifiers may trust now. `open`: nobody is asked who reads; otherwise anybody with a role. */
+  trust(call: Call, open: boolean): Answer<TrustSet>;
   /** A path of the tlog-tiles tree. `tile/entries/…` needs the auditor role; checkpoint and hash tiles only where the listener is not open. */
   tile(call: Call, path: string, open: boolean): Answer<Uint8Array | undefined>;
 

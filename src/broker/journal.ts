@@ -33,7 +33,14 @@ export interface About {
 }
 
 /** What becomes true together with an entry. */
-export type Along = Omit<Write, "entry" | "alongside"> & { readonly alongside?: readonly EntryBody[] | undefined };
+export type Along = Omit<Write, "entry" | "alongside" | "closeAll"> & {
+  readonly alongside?: readonly EntryBody[] | undefined;
+  readonly closeAll?:
+    | (Omit<NonNullable<Write["closeAll"]>, "entry"> & {
+        readonly body: (session: string, uses: NonNullable<Facts["uses"]>) => EntryBody;
+      })
+    | undefined;
+};
 
 export interface Journal {
   /** Resolves when durable. A rejected promise is Fault LOG_NOT_DURABLE and means: do not go on. */
@@ -79,9 +86,15 @@ export function journal(parts: JournalParts): Journal {
     request,
   });
 
-  const append: Journal["append"] = (request, body, write = {}) =>
+  const append: Journal["append"] = (request, body, { closeAll, ...write } = {}) =>
     parts.log.append({
       ...write,
+      closeAll: closeAll && {
+        key: closeAll.key,
+        state: closeAll.state,
+        at: closeAll.at,
+        entry: (session, uses) => ({ ...frame(request), ...closeAll.body(session, uses) }),
+      },
       alongside: write.alongside?.map((one) => ({ ...frame(request), ...one })),
       entry: (facts) => ({ ...frame(request), ...body(facts) }),
     });

@@ -12,7 +12,7 @@ import { type Confirmation, principalKey, type Workload } from "../model/princip
 import { type SigningSession, stateAt } from "../model/session.ts";
 import { decideOpen, namesTenant, type OpenDecision } from "../policy/index.ts";
 import type { WorkloadIdentity } from "../ports/identity.ts";
-import type { Mark } from "../ports/log.ts";
+import type { Mark, Write } from "../ports/log.ts";
 import { base64url } from "../std/base64.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { sha256 } from "../std/digest.ts";
@@ -143,6 +143,7 @@ async function anew(
     {
       blobs,
       open: { session, token: sha256(token), most: decided.limits.sessions },
+      unchanged: asTheyAre(request.keys, parts),
       marks: [
         ...proofMarks(presented),
         { kind: "token", id: sha256(identity.tokenId), expiresAt: identity.expiresAt + tokenMemory },
@@ -155,9 +156,14 @@ async function anew(
     const first = await parts.state.sessionByIdentityToken(identity.tokenId);
     if (first) return again(call, first, identity, presented, about, parts);
   }
+  if (appended.conflict === "revision") return anew(call, request, identity, presented, about, parts); // a key changed this moment
   const refusal = appended.conflict === "session-limit" ? crowded(decided, identity.principal) : proofUsed;
   return parts.journal.refused(refusal, { ...about, decision: decided.decision });
 }
+
+/** A key that is stopped ends its sessions in one transaction: none may come in behind it. */
+const asTheyAre = (keys: readonly string[], { state }: Parts): Write["unchanged"] =>
+  keys.map((id) => ({ kind: "key", id, expects: state.record("key", id)?.revision ?? 0 }));
 
 /** An identity token is remembered past its expiry for as long as clocks may disagree, and more. Milliseconds. */
 export const tokenMemory = 3_600_000;

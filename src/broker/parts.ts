@@ -34,12 +34,18 @@ export interface Parts {
   readonly metrics: Metrics;
   /** False in the one-person mode for small teams, which every entry that it concerns says. */
   readonly twoPersons: boolean;
+  /** What a rotation takes where nobody says otherwise. Milliseconds; without `retireAfter` old public keys stay. */
+  readonly rotationRules: { readonly propagation: number; readonly retireAfter?: number | undefined };
   /** The log's verification key (C2SP vkey). */
   readonly vkey: string;
   /** The newest published checkpoint, with the cosignatures that witnesses gave it. */
   readonly published: () => Checkpoint | undefined;
+  /** Key versions (`NAME/NUMBER`) that a custody is destroying at this moment: gone there, and not yet recorded. */
+  readonly ending: Set<string>;
   /** Since when a person has been fetching entry tiles, by the person's id. Milliseconds since the epoch. */
   readonly exports: Map<string, number>;
+  /** What stands of the watch over keys at their custodies, for `doctor`. */
+  readonly drift: () => readonly HealthCheck[];
   /** What adapters say of themselves, for `doctor`. */
   readonly checks: () => readonly HealthCheck[];
   /** Undefined while all is well; otherwise why nothing is signed. */

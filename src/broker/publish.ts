@@ -1,6 +1,7 @@
 // Publishing, apart from committing: about once a second the newest checkpoint goes to the static tree, to the file
 // that is remembered outside the database, and to the witnesses. A witness that saw more than we hold, or another
-// history, means that we were rolled back or forked: signing stops.
+// history, means that we were rolled back or forked: signing stops. Its word for that bears no signature, so it is asked
+// twice; and it ends with that witness's next cosignature, which no honest one gives to a fork.
 
 import type { EntryBody } from "../model/entry.ts";
 import type { Log, LogTree } from "../ports/log.ts";
@@ -15,8 +16,8 @@ export interface PublishParts {
   readonly remember: (checkpoint: string) => Promise<void>;
   readonly witnesses: Witnesses | undefined;
   readonly journal: Pick<Journal, "append">;
-  /** Stops signing, with words for the operator. */
-  readonly stop: (reason: string) => void;
+  /** Stops signing, with words for the operator; undefined lets it go on. Told after each round. */
+  readonly stop: (reason: string | undefined) => void;
 }
 
 export interface Publishing {
@@ -34,6 +35,8 @@ export function publishing(parts: PublishParts): Publishing {
   let answers: readonly Witnessed[] = [];
   let quorum = true;
   const reported = new Set<string>();
+  /** What speaks against this log, by witness. */
+  const against = new Map<string, string>();
 
   async function publish(): Promise<void> {
     const { size } = parts.log.head();
@@ -50,25 +53,29 @@ export function publishing(parts: PublishParts): Publishing {
   }
 
   async function witnessed(witnesses: Witnesses, note: string, head: ReturnType<typeof heading>): Promise<void> {
-    const heard = await witnesses.submit({
-      note,
-      size: head.size,
-      consistency: (from) => parts.log.consistency(from, head.size),
-    });
+    const ask = (): ReturnType<Witnesses["submit"]> =>
+      witnesses.submit({ note, size: head.size, consistency: (from) => parts.log.consistency(from, head.size) });
+    let heard = await ask();
+    if (heard.answers.some(contradicts)) heard = await ask();
     answers = heard.answers;
     quorum = heard.quorum;
-    for (const answer of heard.answers)
-      if (answer.result === "ahead" || answer.result === "forked") await alarm(answer);
+    for (const answer of heard.answers) {
+      if (answer.result === "cosigned") against.delete(answer.witness);
+      else if (contradicts(answer)) await alarm(answer);
+    }
+    parts.stop(against.values().next().value);
     const names = heard.answers.filter((one) => one.result === "cosigned").map((one) => one.witness);
     if (names.length === 0) return;
     await parts.tree.publish(heard.note);
     published = { ...head, note: heard.note, witnesses: names };
   }
 
-  async function alarm(answer: Extract<Witnessed, { result: "ahead" | "forked" }>): Promise<void> {
-    parts.stop(
+  async function alarm(answer: Contradiction): Promise<void> {
+    against.set(
+      answer.witness,
       `witness ${answer.witness}: ${answer.message}. The log was rolled back or forked: restore the newest backup; where none helps, begin a new log under a new origin: signetd recover (docs/guide/recover.md)`,
     );
+    parts.stop(against.values().next().value); // before anything that can fail
     if (reported.has(answer.witness)) return;
     reported.add(answer.witness);
     const body: EntryBody = { type: "incident.witness", witness: answer.witness, message: answer.message };
@@ -77,3 +84,8 @@ export function publishing(parts: PublishParts): Publishing {
 
   return { publish, current: () => published, answers: () => answers, quorum: () => quorum };
 }
+
+type Contradiction = Extract<Witnessed, { result: "ahead" | "forked" }>;
+
+const contradicts = (answer: Witnessed): answer is Contradiction =>
+  answer.result === "ahead" || answer.result === "forked";

@@ -9,6 +9,7 @@ import type { EntryBody, OperatorRecord } from "../model/entry.ts";
 import { type Key, type KeyState, type KeyVersion, keyStates, versionId } from "../model/key.ts";
 import type { Person } from "../model/principal.ts";
 import { identityDifference, personHolds, type Replayed } from "../model/replay.ts";
+import { underWay } from "../model/rotation.ts";
 import type { Put } from "../ports/log.ts";
 import type { Journal } from "./journal.ts";
 
@@ -71,7 +72,10 @@ function adoptedKey(key: Key, old: OldHouse, lost: string[]): AdoptedKey | undef
     versions.push({ ...version, state: before === "ACTIVE" ? "SUSPENDED" : before });
     from.push(before);
   }
-  return versions.length === 0 ? undefined : { key: { ...key, versions }, from };
+  const { rotation, ...rest } = key;
+  if (underWay({ rotation }))
+    lost.push(`the rotation of key ${key.name} that was under way: begin another one, under the new log`);
+  return versions.length === 0 ? undefined : { key: { ...rest, versions }, from };
 }
 
 /** States stand in the order of a key's life. */
@@ -116,6 +120,9 @@ const entriesOf = ({ key, from }: AdoptedKey): readonly EntryBody[] =>
     uri: version.uri,
     publicKey: version.publicKey,
     createdAt: version.createdAt,
+    protection: version.protection,
+    guards: version.guards,
+    ended: version.ended,
     from: from[i] ?? version.state,
     to: version.state,
   }));

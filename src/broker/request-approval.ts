@@ -62,6 +62,10 @@ function describe(action: Action): string {
   switch (action.kind) {
     case "key.state":
       return `${action.key}/${String(action.number)} to ${action.to}`;
+    case "key.destroy":
+      return `destroying ${action.key}/${String(action.number)}${action.backend ? " at its custody" : ""}`;
+    case "key.rotate":
+      return `rotating ${action.key} from v${String(action.from)} to v${String(action.to)}`;
     case "operator.add":
       return `adding ${action.name} as ${action.roles.join(", ")}`;
   }

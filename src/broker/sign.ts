@@ -16,25 +16,30 @@ import { lasting } from "../std/json.ts";
 import { type Asked, attemptOf, finish } from "./asked.ts";
 import { attempts, keepAnswers, storable } from "./attempt.ts";
 import { type Call, callerFields } from "./call.ts";
-import { admit, endedSession, parse, proofUsed, type SignRequest, shown, spent } from "./guard.ts";
+import { admit, endedSession, parse, proofUsed, type SignRequest, shown, spent, tooLong } from "./guard.ts";
 import type { Signed } from "./index.ts";
 import { recordItems } from "./journal.ts";
 import type { Parts } from "./parts.ts";
 import { receiptOf } from "./receipt.ts";
 import { verifies } from "./verify.ts";
 
-/** A custody that has not answered by then is an unknown outcome. Milliseconds. */
+/** A custody that has not answered by then is an unknown outcome; what stands around it ends earlier. Milliseconds. */
 const custodyDeadline = 30_000;
 
 type AtCustody =
   | { readonly result: "done"; readonly signatures: readonly Uint8Array[] }
-  | { readonly result: Exclude<Result, "done">; readonly code: FaultCode; readonly cause?: unknown };
+  | {
+      readonly result: Exclude<Result, "done">;
+      readonly code: FaultCode;
+      readonly retryAfter?: number | undefined;
+      readonly cause?: unknown;
+    };
 
 export function signing(parts: Parts): (call: Call, request: SignRequest) => Promise<Signed | Refusal> {
-  const { oneAtATime, answered } = attempts(parts);
+  const { oneAtATime, answered, versionBefore } = attempts(parts);
 
   return async function sign(call, request) {
-    const asked = await ask(call, request, parts);
+    const asked = await ask(call, request, parts, versionBefore);
     return isRefusal(asked) ? asked : oneAtATime(asked, () => perform(asked));
   };
 
@@ -44,18 +49,34 @@ export function signing(parts: Parts): (call: Call, request: SignRequest) => Pro
     return parts.journal.refused(refusal, asked.about);
   }
 
-  async function perform(asked: Asked): Promise<Signed | Refusal> {
+  /** Before the intent, so nothing is spent. A proof is used up, as above. */
+  function turnedAway(
+    { code, message, retryAfter, custody, cause, hint: own }: Fault,
+    { presented, call }: Asked,
+  ): never {
+    parts.replay.once(presented.proof, call.request);
+    const hint = own ?? nextFor({ result: "failed", code, retryAfter });
+    throw new Fault(code, message, { nothingHappened: true, retryAfter, custody, hint, cause });
+  }
+
+  /** `decided`: it was admitted already, and a rotation switched the key before its intent was written. */
+  async function perform(asked: Asked, decided?: Decision): Promise<Signed | Refusal> {
     if (parts.replay.used(asked.presented.proof, asked.call.request)) return refused(proofUsed, asked);
     if (asked.call.signal.aborted)
       throw new Fault("OVERLOADED", "nobody waits for this any more", { nothingHappened: true });
-    const decision = admit(asked.session, asked.prepared, parts.clock(), parts.policy().hash, parts.rate);
+    const decision = decided ?? admit(asked.session, asked.prepared, parts.clock(), parts.policy().hash, parts.rate);
     if (isRefusal(decision)) return (await answered(asked)) ?? refused(decision, asked);
+
+    const away = parts.custodies.get(asked.version.custody)?.turnsAway?.();
+    if (away) return (await answered(asked)) ?? turnedAway(away, asked);
 
     parts.step("sign.before-intent");
     const intent = await doubted(asked, parts, () => journalIntent(asked, decision, parts));
     if ("conflict" in intent) {
       const before = intent.conflict === "mark" ? undefined : await answered(asked);
-      return before ?? refused(conflicted(intent, asked, parts.clock()), asked);
+      if (before) return before;
+      const switched = intent.conflict === "key-not-active" ? afterSwitch(asked, parts) : undefined;
+      return switched ? perform(switched, decision) : refused(conflicted(intent, asked, parts.clock()), asked);
     }
     parts.step("sign.after-intent");
 
@@ -65,7 +86,12 @@ export function signing(parts: Parts): (call: Call, request: SignRequest) => Pro
   }
 }
 
-async function ask(call: Call, request: SignRequest, parts: Parts): Promise<Asked | Refusal> {
+async function ask(
+  call: Call,
+  request: SignRequest,
+  parts: Parts,
+  versionBefore: ReturnType<typeof attempts>["versionBefore"],
+): Promise<Asked | Refusal> {
   const { caller } = call;
   if (caller.kind !== "session") {
     const stranger = refuse("UNAUTHENTICATED", "signing needs the token of a signing session", "signet session open");
@@ -80,9 +106,11 @@ async function ask(call: Call, request: SignRequest, parts: Parts): Promise<Aske
     session: session.id,
     keys: [shown(request.key)],
   };
-  const parsed = parse(request, session, parts.state);
+  const parsed = parse(request, session, parts.state, await versionBefore(session, request));
   if (isRefusal(parsed)) return parts.journal.refused(parsed, about);
   const records = parsed.prepared.map((one) => one.record);
+  const long = tooLong(parsed, parts.custodies.get(parsed.version.custody));
+  if (long) return parts.journal.refused(long, { ...about, items: records });
   return {
     ...parsed,
     call,
@@ -93,6 +121,18 @@ async function ask(call: Call, request: SignRequest, parts: Parts): Promise<Aske
     attempt: attemptOf(session, request, records),
     about: { ...about, items: records },
   };
+}
+
+/** The same request for the version that signs now, where a rotation put it in the place of the one that was asked for. */
+function afterSwitch(asked: Asked, { state }: Pick<Parts, "state">): Asked | undefined {
+  const { session, request, version } = asked;
+  const rotation = state.record("key", version.key)?.value.rotation;
+  if (rotation?.step !== "SWITCHED" || rotation.from !== version.number) return undefined;
+  const parsed = parse(request, session, state);
+  if (isRefusal(parsed)) return undefined;
+  const records = parsed.prepared.map((one) => one.record);
+  const attempt = attemptOf(session, request, records);
+  return { ...asked, ...parsed, records, attempt, about: { ...asked.about, items: records } };
 }
 
 function journalIntent(asked: Asked, decision: Decision, parts: Parts): Promise<Appended | Conflict> {
@@ -167,7 +207,12 @@ async function atCustody({ version, prepared }: Asked, parts: Parts): Promise<At
     return { result: "done", signatures };
   } catch (error) {
     if (error instanceof Fault)
-      return { result: error.nothingHappened ? "failed" : "unknown", code: error.code, cause: error };
+      return {
+        result: error.nothingHappened ? "failed" : "unknown",
+        code: error.code,
+        retryAfter: error.retryAfter,
+        cause: error,
+      };
     return { result: "unknown", code: "CUSTODY_DOWN", cause: error };
   }
 }
@@ -179,6 +224,9 @@ async function release(asked: Asked, intent: Appended, ending: AtCustody, parts:
   if (ending.result !== "done") {
     throw new Fault(ending.code, `signing with ${versionId(asked.version)} ended as ${ending.result}`, {
       nothingHappened: ending.result === "failed",
+      retryAfter: ending.retryAfter,
+      custody: asked.version.custody,
+      hint: nextFor(ending),
       cause: ending.cause,
     });
   }
@@ -198,6 +246,23 @@ async function release(asked: Asked, intent: Appended, ending: AtCustody, parts:
     receipt: receiptOf(outcome),
     usesLeft: intent.entry.type === "sign.intent" ? intent.entry.uses.left : 0,
   };
+}
+
+/** What the caller may do now. Only an attempt that failed is forgotten (`abandon`); any other keeps its idempotency key. */
+function nextFor({ result, code, retryAfter, cause }: Exclude<AtCustody, { readonly result: "done" }>): string {
+  if (cause instanceof Fault && cause.hint !== undefined) return cause.hint;
+  if (code === "SIGNATURE_WRONG") return nextFor({ result: "withheld", code: "WITHHELD" });
+  const later = retryAfter === undefined ? "" : ` in ${String(Math.ceil(retryAfter))} s`;
+  switch (result) {
+    case "failed":
+      return retryAfter === undefined
+        ? "nothing was signed, and asking again will not help before an operator has looked: signet doctor"
+        : `nothing was signed; send it again${later}, under the same idempotency key`;
+    case "unknown":
+      return `whether it signed is not known, and nothing was released; send it again${later} under a new idempotency key`;
+    case "withheld":
+      return "nothing was released; an operator must look before this key is used again";
+  }
 }
 
 async function journalOutcome(asked: Asked, intent: Appended, ending: AtCustody, parts: Parts): Promise<Appended> {
@@ -224,6 +289,7 @@ async function journalOutcome(asked: Asked, intent: Appended, ending: AtCustody,
       blobs: recorded.blobs,
       watch: { session: session.id, key: version.key, number: version.number },
       finish: ending.result === "done" ? { id: attempt.id, answer: storable(signatures) } : undefined,
+      abandon: ending.result === "failed" ? attempt.id : undefined,
     });
     if ("conflict" in outcome) throw new Error(`an outcome has no conditions, yet: ${outcome.conflict}`);
     return outcome;

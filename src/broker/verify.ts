@@ -3,10 +3,11 @@
 
 import { createPublicKey, type KeyObject, publicDecrypt, verify as verifyMessage } from "node:crypto";
 import { p256, p384 } from "@noble/curves/nist.js";
-import { hashOf, type KeyAlgorithm, type KeyVersion } from "../model/key.ts";
+import { hashOf, isPss, type KeyAlgorithm, type KeyVersion } from "../model/key.ts";
 import type { ToBeSigned } from "../ports/custody.ts";
 import { equalBytes } from "../std/bytes.ts";
 import { digestInfo } from "../std/digest-info.ts";
+import { pss } from "../std/rsa-pss.ts";
 
 export function verifies(
   version: KeyVersion,
@@ -23,7 +24,7 @@ export function verifies(
 function one(algorithm: KeyAlgorithm, key: KeyObject, item: ToBeSigned, signature: Uint8Array): boolean {
   try {
     return item.form === "message"
-      ? verifyMessage(hashOf(algorithm), item.bytes, key, signature)
+      ? verifyMessage(hashOf(algorithm), item.bytes, isPss(algorithm) ? pss(key) : key, signature)
       : overDigest(algorithm, key, item, signature);
   } catch {
     return false; // malformed is wrong; why does not matter to anyone
@@ -46,7 +47,9 @@ function overDigest(
     case "RSA_4096":
       return equalBytes(publicDecrypt(key, signature), digestInfo(item.hash, item.bytes));
     case "ED25519":
-      return false;
+    case "RSA_3072_PSS":
+    case "RSA_4096_PSS":
+      return false; // messages only
   }
 }
 

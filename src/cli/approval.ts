@@ -2,7 +2,7 @@
 
 import type { Pending } from "../client/answers.ts";
 import { sha256Hex } from "../std/digest.ts";
-import { canonicalJson } from "../std/json.ts";
+import { canonicalJson, isJsonObject } from "../std/json.ts";
 import { exits, Failure, granted, notFound } from "./failure.ts";
 import type { Job, Work } from "./job.ts";
 import { said } from "./leaf.ts";
@@ -86,7 +86,17 @@ function actionLine({ action }: Pending): string {
   const member = (name: string): string => said(action[name]);
   if (action["kind"] === "key.state")
     return `key ${member("key")} v${member("number")} → ${member("to").toLowerCase().replaceAll("_", "-")} (${member("reason")})`;
+  if (action["kind"] === "key.destroy")
+    return `destroy key ${member("key")} v${member("number")}, ${action["backend"] === true ? "and its private key at its custody" : "which its custody keeps"} (${member("reason")})`;
+  if (action["kind"] === "key.rotate")
+    return `rotate key ${member("key")} v${member("from")} → v${member("to")}, ${existing(action)}; published for ${member("propagation")}${action["retireAfter"] === undefined ? "" : `, the old one retired ${member("retireAfter")} after it`} (${member("reason")})`;
   if (action["kind"] === "operator.add")
     return `add operator ${member("name")} (${member("issuer")} · ${member("subject")}) as ${member("roles")}`;
   return canonicalJson(action);
+}
+
+function existing(action: Pending["action"]): string {
+  const key = action["existing"];
+  const custody = said(action["custody"]);
+  return isJsonObject(key) ? `${custody} ${said(key["uri"])} SHA256:${said(key["fingerprint"])}` : `made by ${custody}`;
 }

@@ -133,6 +133,18 @@ function people(program: Command, call: Call): void {
     async () => (await import("./operator.ts")).id,
   );
 
+  const custody = program.command("custody").description("places where keys live");
+  call(
+    custody.command("list").description("all of them, and how they are"),
+    async () => (await import("./custody.ts")).list,
+  );
+  call(
+    custody
+      .command("unlock <name>")
+      .description("give its token the PIN: typed, or one line on stdin; a wrong one counts"),
+    async () => (await import("./custody.ts")).unlock,
+  );
+
   const approval = program.command("approval").description("actions that wait for a second person");
   call(
     approval.command("list").description("what waits").option("--all", "what was decided or has expired too"),
@@ -166,9 +178,22 @@ function keys(program: Command, call: Call): void {
       .command("create <name>")
       .description("a new key, or a new version of one; it signs once it is activated")
       .requiredOption("--purpose <purpose>", "blob, image, attestation, token or raw-digest")
-      .option("--algorithm <name>", "ec-p256, ec-p384, ed25519, rsa-3072 or rsa-4096", "ec-p256")
+      .option(
+        "--algorithm <name>",
+        "ec-p256, ec-p384, ed25519, rsa-3072, rsa-4096, rsa-3072-pss or rsa-4096-pss",
+        "ec-p256",
+      )
       .option("--custody <kind>", "where the private key lives", "software"),
     async () => (await import("./key.ts")).create,
+  );
+  call(
+    key
+      .command("enroll <name>")
+      .description("take in a key that a custody has; it signs once it is activated")
+      .requiredOption("--uri <uri>", "as the custody names it; an alias is pinned to what it names now")
+      .requiredOption("--custody <name>", "where the private key lives")
+      .requiredOption("--purpose <purpose>", "blob, image, attestation, token or raw-digest"),
+    async () => (await import("./key.ts")).enroll,
   );
   call(key.command("list").description("all keys"), async () => (await import("./key.ts")).list);
   call(
@@ -179,12 +204,31 @@ function keys(program: Command, call: Call): void {
       .option("--number <version>", "the newest by default"),
     async () => (await import("./key.ts")).show,
   );
+  call(
+    key
+      .command("rotate <name>")
+      .description("make a new version, publish it, and let it sign when its public key has had time to spread")
+      .option("--propagation <duration>", "ISO 8601: how long it is published before it signs (the server's, PT1H)")
+      .option("--retire-after <duration>", "ISO 8601: how long the old one stays published (the server's, for good)")
+      .option("--custody <name>", "where the new version is to live; by default where the old one does")
+      .option("--to <uri>", "an existing key at that custody, instead of a new one")
+      .option("--cancel", "before the switch: roll back; the new version never signs")
+      .option("--idempotency-key <text>", "asked again under the same one, it is the same rotation")
+      .option("--reason <text>", "shown in the log"),
+    async () => (await import("./rotate.ts")).rotate,
+  );
+  call(
+    key
+      .command("trust [name]")
+      .description("the public keys to trust now: those that sign, those that soon will, those that did")
+      .option("--format <form>", "pem, jwks, sigstore or trusted-root", "pem"),
+    async () => (await import("./key-trust.ts")).trust,
+  );
   const changes = {
     activate: ["ActivateKey", "let it sign; takes a second person unless the configuration says one"],
     suspend: ["SuspendKey", "stop it for a while"],
     resume: ["ResumeKey", "let a suspended key sign again"],
     deactivate: ["DeactivateKey", "end its signing life"],
-    compromised: ["ReportKeyCompromised", "stop it for good, and revoke every session that covers it"],
   } as const;
   for (const [verb, [operation, description]] of Object.entries(changes)) {
     call(
@@ -196,6 +240,31 @@ function keys(program: Command, call: Call): void {
       async () => (await import("./key.ts")).change(operation, verb),
     );
   }
+  call(
+    key
+      .command("compromised <name>")
+      .description("stop it for good, revoke every session that covers it, and count what it ever signed")
+      .option("--number <version>", "the newest that can change so, by default")
+      .option("--reason <text>", "shown in the log"),
+    async () => (await import("./key.ts")).compromised,
+  );
+  call(
+    key
+      .command("destroy <name>")
+      .description("end a version for ever; takes a second person unless the configuration says one")
+      .option("--backend", "have its custody destroy the private key; else it is only forgotten here")
+      .option("--number <version>", "the newest that can be destroyed, by default")
+      .option("--reason <text>", "shown in the log"),
+    async () => (await import("./key.ts")).destroy,
+  );
+  call(
+    key
+      .command("reconcile [name]")
+      .description("what was recorded beside what the custodies counted, by day; of all keys by default")
+      .requiredOption("--from <day>", "YYYY-MM-DD, in UTC")
+      .requiredOption("--to <day>", "likewise; not included"),
+    async () => (await import("./reconcile.ts")).reconcile,
+  );
 }
 
 function policy(program: Command, call: Call): void {

@@ -45,6 +45,10 @@ export interface FailureText {
   readonly entry?: number | undefined;
   readonly requestId?: string | undefined;
   readonly retryable?: boolean | undefined;
+  /** Seconds. */
+  readonly retryAfter?: number | undefined;
+  /** Name of the custody that failed, where one did. */
+  readonly custody?: string | undefined;
   readonly pending?: string | undefined;
 }
 
@@ -94,6 +98,7 @@ function refusalText(refused: Refused, { done, asked }: Wish): FailureText {
     entry: refused.entry,
     pending: refused.pending,
     retryable: refused.retryAfter !== undefined,
+    retryAfter: refused.retryAfter,
   };
 }
 
@@ -123,17 +128,21 @@ function faultText(fault: RemoteFault): FailureText {
   const own =
     row === undefined
       ? wireText(fault)
-      : { message: row.title, found: fault.message === row.title ? undefined : fault.message };
+      : { message: row.title, found: fault.message === row.title ? undefined : foundIn(fault) };
   return {
     exit: row?.exit ?? (fault.code === "UNREADABLE" ? exits.unexpected : exits.unavailable),
     number: row?.number,
     code: fault.code,
     ...own,
-    next: row === undefined ? "signet doctor says what is reachable" : `signet explain ${row.number}`,
+    next: fault.hint ?? (row === undefined ? "signet doctor says what is reachable" : `signet explain ${row.number}`),
     requestId: fault.requestId,
     retryable: fault.retryable,
+    retryAfter: fault.retryAfter,
+    custody: fault.custody,
   };
 }
+
+const foundIn = ({ custody, message }: RemoteFault): string => (custody === undefined ? message : `custody ${custody}`);
 
 function wireText(fault: RemoteFault): Pick<FailureText, "message" | "found"> {
   if (fault.code === "UNREACHABLE") return { message: "the server cannot be reached", found: fault.message };
@@ -176,7 +185,8 @@ export function failureLines(text: FailureText, bold: (text: string) => string):
 
 /** One object for programs. */
 export const failureJson = (text: FailureText): string => {
-  const { exit, number, code, message, asked, found, next, entry, requestId, retryable, pending } = text;
+  const { exit, number, code, message, asked, found, next, entry, requestId, pending } = text;
+  const { retryable, retryAfter, custody } = text;
   const docs = number === undefined ? undefined : `signet explain ${number}`;
   return JSON.stringify({
     code,
@@ -186,7 +196,9 @@ export const failureJson = (text: FailureText): string => {
     found,
     hint: next,
     docs,
+    custody,
     retryable: retryable ?? false,
+    retryAfter,
     requestId,
     entry,
     pending,

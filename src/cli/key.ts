@@ -4,9 +4,10 @@ import type { Key, KeyVersion } from "../client/answers.ts";
 import { isKeyName, type KeyAlgorithm, keyAlgorithms, type Purpose, purposes } from "../model/key.ts";
 import { exits, granted, notFound, usage } from "./failure.ts";
 import type { Job, Work } from "./job.ts";
+import { rotationLines } from "./rotation-lines.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { wholeNumber } from "./session.ts";
-import { when } from "./words.ts";
+import { count, when } from "./words.ts";
 
 interface CreateOptions extends GlobalOptions {
   readonly purpose: string;
@@ -36,6 +37,54 @@ export async function create({ world, out, words, options }: Job<CreateOptions>)
   } finally {
     client.close();
   }
+}
+
+interface EnrollOptions extends GlobalOptions {
+  readonly uri: string;
+  readonly purpose: string;
+  readonly custody: string;
+}
+
+export async function enroll({ world, out, words, options }: Job<EnrollOptions>): Promise<number> {
+  const name = keyName(words[0]);
+  const purpose: Purpose = oneOf("--purpose", options.purpose, purposes);
+  const { uri, custody } = options;
+  const { client } = await connectedClient(world, options);
+  try {
+    const { key } = granted(await client.ask("EnrollKey", { input: { name, purpose, custody, uri } }), {
+      done: "enrolled",
+      asked: `${uri} of ${custody} as key ${name}, purpose ${purpose}`,
+    });
+    const version = key.versions.at(-1);
+    if (version !== undefined) {
+      out.say("described", `${plain(version.algorithm)} · ${version.custody} · ${version.uri}`);
+      for (const [label, text] of protectionLines(version)) out.say(label, text);
+      out.say("possession", "proved by a signature over a challenge");
+      out.say(
+        "enrolled",
+        `key ${name} v${String(version.number)} · ${plain(purpose)} · ${plain(version.state)} · fingerprint SHA256:${version.fingerprint.slice(0, 16)}…`,
+      );
+    }
+    out.say("next", `it signs once it is active: signet key activate ${name}`);
+    if (out.format !== "table") out.one([], key);
+    return exits.ok;
+  } finally {
+    client.close();
+  }
+}
+
+/** What is proved stands apart from what the backend only says of itself. */
+function protectionLines({ protection }: KeyVersion): readonly (readonly [label: string, text: string])[] {
+  if (!protection) return [["protection", "not recorded"]];
+  const { level, exportable, proved, claimed } = protection;
+  const leaves = { YES: "can leave it", NO: "cannot leave it", UNKNOWN: "whether it can leave is not known" }[
+    exportable
+  ];
+  return [
+    ["protection", `${plain(level)} · ${leaves}`],
+    ...proved.map((one) => ["proved", one] as const),
+    ...claimed.map((one) => ["claimed", `${one} (nothing proves it)`] as const),
+  ];
 }
 
 export async function list({ world, out, options }: Job<GlobalOptions>): Promise<number> {
@@ -83,8 +132,10 @@ export async function show({ world, out, words, options }: Job<ShowOptions>): Pr
       );
     if (options.pem) out.print(version.publicKey.trimEnd());
     else if (out.format !== "table") out.one([], number === undefined ? key : { ...key, versions: [version] });
-    else
+    else {
       for (const one of number === undefined ? key.versions : [version]) out.one(linesOf(key, one, world.clock()), {});
+      if (number === undefined && key.rotation) out.one(rotationLines(key.rotation, world.clock()), {});
+    }
     return exits.ok;
   } finally {
     client.close();
@@ -101,6 +152,7 @@ const linesOf = (key: Key, version: KeyVersion, now: number) =>
     ["purpose", plain(key.purpose)],
     ["algorithm", plain(version.algorithm)],
     ["custody", `${version.custody} · ${version.uri}`],
+    ...protectionLines(version),
     ["created", when(version.createdAt, now)],
     ["SHA-256", version.fingerprint],
   ] as const;
@@ -111,10 +163,7 @@ interface ChangeOptions extends GlobalOptions {
 }
 
 export const change =
-  (
-    operation: "ActivateKey" | "SuspendKey" | "ResumeKey" | "DeactivateKey" | "ReportKeyCompromised",
-    verb: string,
-  ): Work<ChangeOptions> =>
+  (operation: "ActivateKey" | "SuspendKey" | "ResumeKey" | "DeactivateKey", verb: string): Work<ChangeOptions> =>
   async ({ world, out, words, options }) => {
     const name = keyName(words[0]);
     const number = options.number === undefined ? undefined : wholeNumber("--number", options.number);
@@ -131,7 +180,55 @@ export const change =
     }
   };
 
-function keyName(word: string | undefined): string {
+export async function compromised({ world, out, words, options }: Job<ChangeOptions>): Promise<number> {
+  const name = keyName(words[0]);
+  const number = options.number === undefined ? undefined : wholeNumber("--number", options.number);
+  const { client } = await connectedClient(world, options);
+  try {
+    const input = { key: name, number, reason: options.reason ?? "signet key compromised" };
+    const { key } = granted(await client.ask("ReportKeyCompromised", { input }), {
+      done: "stopped",
+      asked: `report key ${name}${number === undefined ? "" : ` v${String(number)}`} as compromised`,
+    });
+    for (const version of key.versions) out.say(key.name, `v${String(version.number)} is ${plain(version.state)}`);
+    out.say("sessions", "every session that covered it is revoked");
+    out.say(
+      "signed",
+      `${count(key.outcomes)} ${key.outcomes === 1 ? "request was" : "requests were"} ever made with it`,
+    );
+    out.say("next", `signet audit list --key ${name} --type sign.outcome --limit 1000`);
+    if (out.format !== "table") out.one([], key);
+    return exits.ok;
+  } finally {
+    client.close();
+  }
+}
+
+interface DestroyOptions extends ChangeOptions {
+  readonly backend?: boolean;
+}
+
+export async function destroy({ world, out, words, options }: Job<DestroyOptions>): Promise<number> {
+  const name = keyName(words[0]);
+  const number = options.number === undefined ? undefined : wholeNumber("--number", options.number);
+  const backend = options.backend ?? false;
+  const { client } = await connectedClient(world, options);
+  try {
+    const input = { key: name, number, backend, reason: options.reason ?? "signet key destroy" };
+    const { key } = granted(await client.ask("DestroyKey", { input }), {
+      done: "destroyed",
+      asked: `destroy key ${name}${number === undefined ? "" : ` v${String(number)}`}${backend ? ", and its private key at its custody" : ", which its custody keeps"}`,
+    });
+    for (const version of key.versions) out.say(key.name, `v${String(version.number)} is ${plain(version.state)}`);
+    if (!backend) out.say("custody", "keeps the private key: destroy it there, or nothing but this record is gone");
+    if (out.format !== "table") out.one([], key);
+    return exits.ok;
+  } finally {
+    client.close();
+  }
+}
+
+export function keyName(word: string | undefined): string {
   if (word === undefined || !isKeyName(word))
     throw usage(
       `${JSON.stringify(word)} is not a key's name`,
@@ -148,4 +245,4 @@ function oneOf<T extends string>(option: string, given: string, all: readonly T[
   return found;
 }
 
-const plain = (name: string): string => name.toLowerCase().replaceAll("_", "-");
+export const plain = (name: string): string => name.toLowerCase().replaceAll("_", "-");

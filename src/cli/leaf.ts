@@ -83,10 +83,19 @@ export function resultOf(entry: JsonObject): string {
   if (type === "refusal") return `refused ${numberOf(text(code) ?? "")}`;
   if (type === "sign.outcome" && result === "done")
     return `signed (v${said(isJsonObject(key) ? key["version"] : undefined)})`;
+  if (said(type).startsWith("key.rotate.") && typeof entry["to"] === "number") return rotationResult(entry);
   if (typeof result === "string")
     return `${said(type)} ${result}${typeof code === "string" ? ` ${numberOf(code)}` : ""}`;
+  if (type === "key.drift") return `${entry["over"] === true ? "drift over" : "drift"}: ${said(entry["finding"])}`;
   if (type === "key.state" || type === "key.adopt") return `${words(entry["from"])} → ${words(entry["to"])}`;
   return said(type);
+}
+
+/** `v1 → v2: publish`, `v1 → v2: outcome done` */
+function rotationResult({ type, from, to, result, code }: JsonObject): string {
+  const ending = typeof result === "string" ? ` ${result}` : "";
+  const why = typeof code === "string" ? ` ${numberOf(code)}` : "";
+  return `v${said(from)} → v${said(to)}: ${said(type).slice("key.rotate.".length)}${ending}${why}`;
 }
 
 const words = (state: unknown): string => said(state).toLowerCase().replaceAll("_", "-");

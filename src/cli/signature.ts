@@ -9,6 +9,7 @@ import { base64 } from "../std/base64.ts";
 import { fromHex, fromUtf8 } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { isJsonObject, type JsonObject } from "../std/json.ts";
+import { type PssKey, pss } from "../std/rsa-pss.ts";
 import { pae } from "./signature-bytes.ts";
 
 export interface PublicKey {
@@ -78,7 +79,10 @@ export async function signerOf(
 
 async function accepts(key: KeyObject, evidence: Evidence, file: string): Promise<boolean> {
   const hash = hashOf(key);
-  if (evidence.kind === "statement") return verify(hash ?? null, evidence.signed, key, evidence.signature);
+  if (evidence.kind === "statement") {
+    const by = (one: KeyObject | PssKey): boolean => verify(hash ?? null, evidence.signed, one, evidence.signature);
+    return by(key) || (key.asymmetricKeyType === "rsa" && by(pss(key))); // a public key does not tell its padding
+  }
   if (hash === undefined) return false; // Ed25519 signs no digest
   const verifier = createVerify(hash);
   for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>)

@@ -15,7 +15,7 @@ interface Sink {
 export interface World {
   readonly env: Environment;
   readonly cwd: string;
-  readonly stdin: Readable & { readonly isTTY?: boolean };
+  readonly stdin: Readable & { readonly isTTY?: boolean; readonly setRawMode?: (on: boolean) => unknown };
   /** What was asked for, and nothing else. */
   readonly stdout: Sink;
   /** Everything said to people. */

@@ -2,7 +2,7 @@
 // test/cli/operations.test.ts holds them against the schema; the server checks every answer against it too.
 
 import type { PendingState } from "../model/approval.ts";
-import type { KeyAlgorithm, KeyState, Purpose } from "../model/key.ts";
+import type { KeyAlgorithm, KeyState, Protection, Purpose, rotationSteps } from "../model/key.ts";
 import type { SessionState } from "../model/session.ts";
 import type { Json, JsonObject } from "../std/json.ts";
 
@@ -46,12 +46,56 @@ export interface KeyVersion {
   readonly fingerprint: string;
   readonly publicKey: string;
   readonly createdAt: string;
+  /** Where it was asked for; null where the log does not say. */
+  readonly protection?: Protection | null;
+}
+
+export interface ReconciledDay {
+  readonly key: string;
+  readonly number: number;
+  readonly custody: string;
+  readonly day: string;
+  readonly done: number;
+  readonly withheld: number;
+  readonly unknown: number;
+  readonly backend: number | null;
+  readonly difference: number | null;
+  readonly verdict: string;
+  readonly meaning: string;
 }
 
 export interface Key {
   readonly name: string;
   readonly purpose: Purpose;
   readonly versions: readonly KeyVersion[];
+}
+
+export interface Rotation {
+  /** `ro_…` */
+  readonly name: string;
+  readonly step: (typeof rotationSteps)[number];
+  readonly from: number;
+  readonly to: number;
+  readonly custody: string;
+  /** ISO 8601. */
+  readonly propagation: string;
+  readonly retireAfter: string | null;
+  readonly begunAt: string;
+  readonly publishedAt: string | null;
+  readonly switchAt: string | null;
+  readonly endedAt: string | null;
+  readonly trouble: string | null;
+}
+export type RotatedKey = Key & { readonly rotation: Rotation | null };
+
+export interface Custody {
+  readonly name: string;
+  readonly kind: string;
+  /** ok, warn or fail. */
+  readonly status: string;
+  readonly message: string;
+  readonly hint: string | null;
+  readonly unlockable: boolean;
 }
 
 export interface Operator {
@@ -190,7 +234,44 @@ export interface Operations {
   SuspendKey: ChangeKeyState;
   ResumeKey: ChangeKeyState;
   DeactivateKey: ChangeKeyState;
-  ReportKeyCompromised: ChangeKeyState;
+  ReportKeyCompromised: Input<
+    ChangeKeyState["variables"]["input"],
+    { readonly key: Key & { readonly outcomes: number }; readonly receipt: Receipt }
+  >;
+  EnrollKey: Input<
+    { readonly name: string; readonly purpose: Purpose; readonly custody: string; readonly uri: string },
+    { readonly key: Key; readonly receipt: Receipt }
+  >;
+  DestroyKey: Input<
+    {
+      readonly key: string;
+      readonly number?: number | undefined;
+      readonly backend: boolean;
+      readonly reason: string;
+    },
+    { readonly key: Key; readonly receipt: Receipt }
+  >;
+  RotateKey: Input<
+    {
+      readonly idempotencyKey: string;
+      readonly key: string;
+      readonly custody?: string | undefined;
+      readonly uri?: string | undefined;
+      /** ISO 8601. */
+      readonly propagation?: string | undefined;
+      readonly retireAfter?: string | undefined;
+      readonly reason: string;
+    },
+    { readonly key: RotatedKey; readonly receipt: Receipt }
+  >;
+  CancelRotation: Input<
+    { readonly key: string; readonly reason: string },
+    { readonly key: RotatedKey; readonly receipt: Receipt }
+  >;
+  UnlockCustody: Input<
+    { readonly custody: string; readonly pin: string; readonly salt: string },
+    { readonly custody: Custody; readonly receipt: Receipt }
+  >;
   EnrolFirstOperator: OperatorChange<{
     readonly name: string;
     readonly issuer?: string | undefined;
@@ -209,8 +290,12 @@ export interface Operations {
   >;
   Approve: Decide;
   Deny: Decide;
+  Reconcile: Question<
+    { readonly key?: string | undefined; readonly from: string; readonly to: string },
+    { readonly from: string; readonly to: string; readonly days: readonly ReconciledDay[] }
+  >;
   Keys: Question<Nothing, readonly Key[]>;
-  Key: Question<{ readonly name: string }, Key | null>;
+  Key: Question<{ readonly name: string }, RotatedKey | null>;
   Sessions: Question<
     {
       readonly filter?: {
@@ -224,6 +309,7 @@ export interface Operations {
     { readonly nodes: readonly Session[]; readonly pageInfo: Pick<PageInfo, "hasNextPage" | "endCursor"> }
   >;
   Operators: Question<Nothing, readonly Operator[]>;
+  Custodies: Question<Nothing, readonly Custody[]>;
   PendingActions: Question<{ readonly state?: PendingState | undefined }, readonly Pending[]>;
   AuditList: Question<
     {

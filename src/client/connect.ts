@@ -36,16 +36,30 @@ export class RemoteFault extends Error {
   readonly requestId: string | undefined;
   /** True where sending the same again is safe and may help. */
   readonly retryable: boolean;
-  constructor(
-    code: string,
-    message: string,
-    options: { readonly requestId?: string | undefined; readonly retryable?: boolean; readonly cause?: unknown } = {},
-  ) {
+  /** Seconds until it may help. */
+  readonly retryAfter: number | undefined;
+  /** Name of the custody that failed, where one did. */
+  readonly custody: string | undefined;
+  /** What to do next, in the server's words. */
+  readonly hint: string | undefined;
+  constructor(code: string, message: string, options: RemoteFaultOptions = {}) {
     super(message, { cause: options.cause });
     this.code = code;
     this.requestId = options.requestId;
     this.retryable = options.retryable ?? false;
+    this.retryAfter = options.retryAfter;
+    this.custody = options.custody;
+    this.hint = options.hint;
   }
+}
+
+interface RemoteFaultOptions {
+  readonly requestId?: string | undefined;
+  readonly retryable?: boolean;
+  readonly retryAfter?: number | undefined;
+  readonly custody?: string | undefined;
+  readonly hint?: string | undefined;
+  readonly cause?: unknown;
 }
 
 export interface ConnectOptions {
@@ -73,6 +87,8 @@ export interface Client {
   ) => Promise<Operations[K]["answer"] | Refused>;
   /** A file of the log below `/log/`; undefined where there is none. Throws RemoteFault. */
   readonly logFile: (path: string) => Promise<Uint8Array | Refused | undefined>;
+  /** A document of the trust set below `/trust/`; undefined where there is none. Throws RemoteFault. */
+  readonly trustFile: (path: string) => Promise<Uint8Array | Refused | undefined>;
   /** The same connection and key, with another token. */
   readonly withToken: (token: string | undefined) => Client;
   /** The same, but not stopped by the signal: for closing what was opened. */
@@ -82,7 +98,8 @@ export interface Client {
 
 const attempts = 4;
 const pauses = [200, 1000, 3000]; // milliseconds between attempts
-const idempotent: ReadonlySet<OperationName> = new Set(["Sign", "OpenSession"]); // by idempotencyKey; by token and key
+const patience = 10; // seconds: whoever says to come back later than that is told to the caller
+const idempotent: ReadonlySet<OperationName> = new Set(["Sign", "RotateKey", "OpenSession"]); // by idempotencyKey; by token and key
 
 /** Connects lazily: nothing is sent before the first question. Throws BadAddress. */
 export function connect(options: ConnectOptions): Client {
@@ -146,10 +163,10 @@ function clientOver(wire: Wire, options: ConnectOptions, state: Nonce): Client {
     });
   }
 
-  async function logFile(path: string): Promise<Uint8Array | Refused | undefined> {
+  async function fileAt(path: string): Promise<Uint8Array | Refused | undefined> {
     const signal = deadline();
     return retrying(true, signal, async () => {
-      const answer = await exchange({ method: "GET", path: `/log/${path}`, body: new Uint8Array(), signal }, {});
+      const answer = await exchange({ method: "GET", path, body: new Uint8Array(), signal }, {});
       if (answer.status === 200) return answer.body;
       if (answer.status === 404) return undefined;
       const said = readAnswer(answer);
@@ -161,7 +178,8 @@ function clientOver(wire: Wire, options: ConnectOptions, state: Nonce): Client {
   return {
     address: options.address,
     ask,
-    logFile,
+    logFile: (path) => fileAt(`/log/${path}`),
+    trustFile: (path) => fileAt(`/trust/${path}`),
     withToken: (token) => clientOver(wire, { ...options, token }, state),
     unstoppable: () => clientOver(wire, { ...options, signal: undefined, timeout: 5_000 }, state),
     close: wire.close,
@@ -176,8 +194,9 @@ async function retrying<T>(mayRepeat: boolean, signal: AbortSignal, attempt: () 
       return await attempt();
     } catch (error) {
       const fault = faultOf(error, signal);
-      if (!mayRepeat || !fault.retryable || number >= attempts) throw fault;
-      await pause(pauses[number - 1] ?? 3000, signal, fault);
+      const { retryAfter = 0 } = fault;
+      if (!mayRepeat || !fault.retryable || number >= attempts || retryAfter > patience) throw fault;
+      await pause(Math.max(pauses[number - 1] ?? 3000, 1000 * retryAfter), signal, fault);
     }
   }
 }
@@ -244,7 +263,14 @@ function readError(error: unknown, answer: WireAnswer): Refused | RemoteFault {
   if (isRefusalCode(code)) return refusedFrom({ ...extensions, code, message });
   const said = text(extensions["requestId"]) ?? text(extensions["request"]);
   const retryable = extensions["retryable"] === true || code === "OVERLOADED" || code === "SHUTTING_DOWN";
-  if (isFaultCode(code)) return new RemoteFault(code, message, { requestId: said, retryable });
+  if (isFaultCode(code))
+    return new RemoteFault(code, message, {
+      requestId: said,
+      retryable,
+      retryAfter: number(extensions["retryAfter"]),
+      custody: text(extensions["custody"]),
+      hint: text(extensions["hint"]),
+    });
   if (answer.status >= 400 && answer.status < 500) return { refusal: code, number: "SGN-3002", message };
   return new RemoteFault(code, message, { requestId: said, retryable });
 }

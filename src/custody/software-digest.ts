@@ -6,13 +6,13 @@ import { constants, type KeyObject, privateEncrypt } from "node:crypto";
 
 import { p256, p384 } from "@noble/curves/nist.js";
 
-import type { KeyAlgorithm } from "../model/key.ts";
+import type { KeyAlgorithm, MessageAlgorithm } from "../model/key.ts";
 import { fromHex } from "../std/bytes.ts";
 import { digestInfo } from "../std/digest-info.ts";
 
 /** `digest` has the length of the algorithm's hash. ECDSA as DER, RSA as PKCS#1 v1.5. Blocks for 0.5 to 2 ms. */
 export function signDigest(
-  algorithm: Exclude<KeyAlgorithm, "ED25519">,
+  algorithm: Exclude<KeyAlgorithm, MessageAlgorithm>,
   digest: Uint8Array,
   key: KeyObject,
 ): Uint8Array {

@@ -13,11 +13,21 @@ import { z } from "zod";
 
 import { Fault } from "../model/errors.ts";
 import type { ToBeSigned } from "../model/item.ts";
-import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, type Protection, versionId } from "../model/key.ts";
+import {
+  hashOf,
+  isPss,
+  type KeyAlgorithm,
+  type KeyVersion,
+  keyAlgorithms,
+  type Protection,
+  signsDigests,
+  versionId,
+} from "../model/key.ts";
 import type { Custody, KeyDescription, NewKey } from "../ports/custody.ts";
 import type { SealedKeys } from "../ports/sealed-keys.ts";
 import type { Random } from "../std/clock.ts";
 import { sha256Hex } from "../std/digest.ts";
+import { pss } from "../std/rsa-pss.ts";
 import type { Secret } from "../std/secret.ts";
 import { type CustodyKind, named } from "./kind.ts";
 import { signDigest } from "./software-digest.ts";
@@ -32,7 +42,7 @@ export interface SoftwareParts {
   readonly random: Random;
 }
 
-export type SoftwareCustody = Custody & Required<Pick<Custody, "create">>;
+export type SoftwareCustody = Custody & Required<Pick<Custody, "create" | "destroy">>;
 
 const config = z.strictObject({ kind: z.literal("software"), ...named });
 
@@ -99,6 +109,15 @@ class Software implements SoftwareCustody {
     return orFault(version, false, () => unlessAborted(this.#create(version), signal, version));
   }
 
+  /** Signatures that were asked for before may still come: the process lets go of the key when they are done. */
+  async destroy(version: KeyVersion, signal: AbortSignal): Promise<{ readonly until?: string }> {
+    if (this.#closed) throw unused(version, "the custody is closed");
+    if (signal.aborted) throw timeout(version, true);
+    await orFault(version, false, () => this.#parts.sealedKeys.remove(version.key, version.number));
+    this.#held.delete(heldAs(version));
+    return {};
+  }
+
   /** A sealed key opens only for the version that it was made for: one that is not recorded here cannot be described. */
   async describe(uri: string, signal: AbortSignal, known?: KeyVersion): Promise<KeyDescription | undefined> {
     if (known?.uri !== uri) return undefined;
@@ -127,7 +146,7 @@ class Software implements SoftwareCustody {
 
   #hold(version: SealedVersion): Promise<Held> {
     if (this.#closed) return Promise.reject(unused(version, "the custody is closed"));
-    const id = [versionId(version), version.purpose, version.algorithm].join(" ");
+    const id = heldAs(version);
     const known = this.#held.get(id);
     if (known !== undefined) return known;
     const opening = orFault(version, true, () => this.#open(version));
@@ -160,6 +179,8 @@ const inThisProcess: Protection = {
   claimed: [],
 };
 
+const heldAs = (version: SealedVersion): string => [versionId(version), version.purpose, version.algorithm].join(" ");
+
 /** 8 × 30 µs: less than what a queue and a thread cost them, also under load, where waking a thread costs most. */
 const mostOnTheSpot = 8;
 
@@ -169,7 +190,7 @@ const isFast = (algorithm: KeyAlgorithm): boolean => algorithm === "EC_P256" || 
 function checkForm(key: KeyVersion, item: ToBeSigned): void {
   if (item.form === "message") return;
   const takes = hashOf(key.algorithm);
-  if (takes === undefined) throw unused(key, "Ed25519 signs messages, not digests");
+  if (takes === undefined || !signsDigests(key.algorithm)) throw messagesOnly(key);
   if (item.hash !== takes || item.bytes.length !== digestLength[takes]) {
     throw unused(key, `it signs ${takes} digests, not ${String(item.bytes.length)} bytes of ${item.hash}`);
   }
@@ -184,7 +205,7 @@ async function digestForm(
   signal: AbortSignal,
 ): Promise<Uint8Array> {
   if (signal.aborted) throw timeout(key, false);
-  if (key.algorithm === "ED25519") throw unused(key, "Ed25519 signs messages, not digests");
+  if (!signsDigests(key.algorithm)) throw messagesOnly(key);
   const signature = signDigest(key.algorithm, digest, privateKey);
   await nextTurn();
   return signature;
@@ -198,7 +219,8 @@ function messageForm(
 ): Promise<Uint8Array> {
   if (signal.aborted) throw timeout(key, false);
   return new Promise((resolve, reject) => {
-    cryptoSign(hashOf(key.algorithm) ?? null, bytes, privateKey, (error, signature) => {
+    const by = isPss(key.algorithm) ? pss(privateKey) : privateKey;
+    cryptoSign(hashOf(key.algorithm) ?? null, bytes, by, (error, signature) => {
       if (error === null) resolve(signature);
       else reject(error);
     });
@@ -242,14 +264,18 @@ async function generate(algorithm: KeyAlgorithm): Promise<KeyObject> {
     case "ED25519":
       return (await pair("ed25519")).privateKey;
     case "RSA_3072":
+    case "RSA_3072_PSS":
       return (await pair("rsa", { modulusLength: 3072 })).privateKey;
     case "RSA_4096":
+    case "RSA_4096_PSS":
       return (await pair("rsa", { modulusLength: 4096 })).privateKey;
   }
 }
 
 const unused = (version: SealedVersion, why: string): Fault =>
   new Fault("CUSTODY_DOWN", `${versionId(version)} was not used: ${why}`, { nothingHappened: true });
+
+const messagesOnly = (key: KeyVersion): Fault => unused(key, `${key.algorithm} signs messages, not digests`);
 
 const otherKey = (key: KeyVersion): Fault =>
   unused(key, `the private key stored for it is not that of public key ${key.fingerprint.slice(0, 16)}…`);

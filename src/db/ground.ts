@@ -7,6 +7,7 @@ import { LRUCache } from "lru-cache";
 import { type Entry, maxLeafBytes } from "../model/entry.ts";
 import { Fault } from "../model/errors.ts";
 import { principalKey } from "../model/principal.ts";
+import type { SigningSession } from "../model/session.ts";
 import type { Conflict, Facts, Head, Mark, Spend, Write } from "../ports/log.ts";
 import { equalBytes, hex, utf8 } from "../std/bytes.ts";
 import { sha256 } from "../std/digest.ts";
@@ -21,7 +22,9 @@ import { openSessions, type Sessions } from "./sessions.ts";
 
 export interface Leaf {
   /** Further leaves of the same Write, placed before this one. */
-  readonly alongside: readonly Omit<Leaf, "alongside">[];
+  readonly alongside: readonly Omit<Leaf, "alongside" | "closing">[];
+  /** Sessions that end with it. */
+  readonly closing: readonly string[];
   readonly index: number;
   readonly bytes: Uint8Array;
   readonly hash: Uint8Array;
@@ -157,10 +160,14 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
     },
     conflict: (write) => conflictOf(write),
     draft(write) {
-      const alongside = (write.alongside ?? []).map((entry, i) => leafOf(next() + i, entry));
+      const closing = write.closeAll ? coveredBy(write.closeAll) : [];
+      const ends = closing.flatMap(({ id, usesGranted, usesLeft }) =>
+        write.closeAll ? [write.closeAll.entry(id, { granted: usesGranted, left: usesLeft })] : [],
+      );
+      const alongside = [...ends, ...(write.alongside ?? [])].map((entry, i) => leafOf(next() + i, entry));
       const index = next() + alongside.length;
       const entry = write.entry({ index, ...usesAfter(write), ...(write.watch && { holds: holds(write.watch) }) });
-      return { alongside, ...leafOf(index, entry) };
+      return { alongside, closing: closing.map(({ id }) => id), ...leafOf(index, entry) };
     },
     add(write, leaf) {
       for (const { index, bytes, hash } of [...leaf.alongside, leaf]) {
@@ -168,6 +175,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
         added.push(hash);
       }
       addState(write, leaf.index);
+      for (const id of leaf.closing) if (write.closeAll) sessions.close(id, write.closeAll.state);
     },
     moveHead() {
       const grown = nodes.grow(added);
@@ -194,6 +202,11 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
       (write.open && crowdedConflict(write.open)) ??
       revisionConflict(write)
     );
+  }
+
+  /** In this transaction: one that was opened a moment ago is among them. */
+  function coveredBy({ key, at }: NonNullable<Write["closeAll"]>): readonly SigningSession[] {
+    return sessions.list({ open: true, key, at }, { limit: Number.MAX_SAFE_INTEGER, backward: false });
   }
 
   function endedConflict(id: string): Conflict | undefined {
@@ -241,7 +254,8 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   /** Whether key and session are still what the intent found, changes earlier in this transaction included. */
   function holds({ session, key, number }: NonNullable<Write["watch"]>): boolean {
     const version = records.find("key", key)?.value.versions.find((one) => one.number === number);
-    return version?.state === "ACTIVE" && sessions.find(session)?.state !== "REVOKED";
+    const replaced = version?.state === "DEACTIVATED" && version.ended?.why === "rotated"; // lawful when it was asked
+    return (version?.state === "ACTIVE" || replaced) && sessions.find(session)?.state !== "REVOKED";
   }
 
   function usesAfter({ spend, close, token }: Write): Pick<Facts, "uses"> {
@@ -251,12 +265,13 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   }
 
   function addState(write: Write, index: number): void {
-    const { blobs, spend, marks, begin, finish, watch, puts, open, token, close, repolicy } = write;
+    const { blobs, spend, marks, begin, finish, abandon, watch, puts, open, token, close, repolicy } = write;
     for (const blob of blobs ?? []) sql.addBlob.run(index, sha256(blob), blob);
     if (spend) sessions.spend(spend.session, spend.uses, spend.at, spend.policy);
     for (const mark of marks ?? []) once.mark(mark);
     if (begin) once.begin(begin);
     if (finish && (!watch || holds(watch))) once.finish(finish.id, finish.answer, index);
+    if (abandon) once.abandon(abandon);
     for (const put of puts ?? []) records.put(put, index);
     if (open) {
       sessions.open(open.session, index);
@@ -268,7 +283,7 @@ function groundOf(db: DatabaseSync, origin: string): Ground {
   }
 }
 
-function leafOf(index: number, entry: Entry): Omit<Leaf, "alongside"> {
+function leafOf(index: number, entry: Entry): Omit<Leaf, "alongside" | "closing"> {
   // An Entry is plain JSON by its type; interfaces lack the index signature that would let the compiler see it.
   const bytes = utf8(canonicalJson(entry as unknown as Json));
   if (bytes.length > maxLeafBytes) {

@@ -23,6 +23,8 @@ export interface Once {
   begin(attempt: Attempt): void;
   /** Nothing where the attempt was forgotten meanwhile: its signatures are worth more than their repetition. */
   finish(id: Uint8Array, answer: Uint8Array, outcome: number): void;
+  /** As if it had never begun. */
+  abandon(id: Uint8Array): void;
   /** Whether anything expired before this time, milliseconds since the epoch. */
   expired(before: number): boolean;
   /** Forgets the oldest of what expired before this time, at most `limit` of each sort. */
@@ -67,6 +69,12 @@ export function openOnce(db: DatabaseSync): Once {
     finish(id, answer, outcome) {
       const seq = attempts.get(nameOf(id));
       if (seq !== undefined) finish.run(answer, outcome, seq);
+    },
+    abandon(id) {
+      const seq = attempts.get(nameOf(id));
+      if (seq === undefined) return;
+      dropAttempt.run(seq);
+      attempts.delete(nameOf(id));
     },
     expired: (before) => oldMarks.get(before, 1) !== undefined || oldAttempts.get(before, 1) !== undefined,
     forget(before, limit) {

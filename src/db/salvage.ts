@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { z } from "zod";
-import { type Key, keyAlgorithms, keyStates, purposes } from "../model/key.ts";
+import { type Key, keyAlgorithms, keyStates, protectionLevels, purposes } from "../model/key.ts";
 import { type Person, roles } from "../model/principal.ts";
 import type { Head } from "../ports/log.ts";
 import { closeQuietly } from "./connection.ts";
@@ -38,6 +38,23 @@ const version = z.object({
   publicKey: z.string(),
   fingerprint: z.string(),
   createdAt: z.iso.datetime(),
+  protection: z
+    .object({
+      level: z.enum(protectionLevels),
+      exportable: z.enum(["YES", "NO", "UNKNOWN"]),
+      proved: z.array(z.string()),
+      claimed: z.array(z.string()),
+    })
+    .optional(),
+  guards: z.string().optional(),
+  ended: z
+    .object({
+      why: z.enum(["rotated", "cancelled", "compromised"]),
+      at: z.iso.datetime(),
+      trustedUntil: z.iso.datetime().optional(),
+      retired: z.literal(true).optional(),
+    })
+    .optional(),
 });
 const key = z.object({ name: z.string(), purpose: z.enum(purposes), versions: z.array(version) });
 const person = z.object({

@@ -159,6 +159,7 @@ function sqlite({ directory, origin, signer, clock, step, progress }: SqlitePart
     leaf: (index) => later(() => read().leaf(index)),
     blob: blobNamed,
     entries,
+    count: (filter) => views.count(filter, head.size),
     receipt: (index, size = head.size) =>
       later(() => (index >= 0 && index < size && size <= head.size ? receiptOf(headAt(size), index) : undefined)),
     consistency: (from, to) => later(() => proverOf(to).consistency(from)),
@@ -378,6 +379,24 @@ function sealedKeysOf(writer: Writer): SealedKeys {
             },
           done: () => {
             resolve(kept);
+          },
+          failed: reject,
+        });
+      }),
+    remove: (key, number) =>
+      new Promise((resolve, reject) => {
+        let removed = false;
+        writer.submit({
+          prepare:
+            ({ db }) =>
+            () => {
+              db.exec("PRAGMA secure_delete = ON"); // its pages are overwritten, not only let go
+              removed =
+                db.prepare("DELETE FROM sealed_key WHERE key = ? AND number = ?").run(key, number).changes === 1;
+              db.exec("PRAGMA secure_delete = OFF");
+            },
+          done: () => {
+            resolve(removed);
           },
           failed: reject,
         });

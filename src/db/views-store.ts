@@ -29,6 +29,7 @@ export interface ViewStore extends Disposable {
   /** Indexes the leaves from `size()` on, in one transaction, and the side blobs that came with them. */
   add(leaves: readonly Uint8Array[], blobs: readonly NamedBlob[], read: ReadBlob): void;
   find(filter: EntryFilter, page: Page): Found;
+  count(filter: EntryFilter): number;
   /** The first leaf that a side blob of this hash came with. */
   whereBlob(sha256: Uint8Array): number | undefined;
   /** SHA-256 of the last leaf indexed. */
@@ -147,6 +148,10 @@ function storeOf(db: DatabaseSync): ViewStore {
         .all(...values)
         .map(rowOf);
       return { rows: rows.slice(0, page.limit), more: rows.length > page.limit };
+    },
+    count(filter) {
+      const { sql, values } = question(filter, { limit: Number.MAX_SAFE_INTEGER - 1, backward: false }, db);
+      return Number(db.prepare(`SELECT count(*) AS n FROM (${sql})`).get(...values)?.["n"] ?? 0);
     },
     [Symbol.dispose]: () => {
       db.close();

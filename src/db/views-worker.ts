@@ -24,6 +24,7 @@ export type ToWorker =
       readonly page: Page;
       readonly size: number;
     }
+  | { readonly ask: "count"; readonly id: number; readonly filter: EntryFilter; readonly size: number }
   /** Which leaf a side blob came with. */
   | { readonly ask: "where"; readonly id: number; readonly sha256: Uint8Array; readonly size: number }
   | { readonly ask: "rebuild"; readonly id: number; readonly size: number }
@@ -33,6 +34,7 @@ export type ToWorker =
 export type FromWorker =
   | { readonly tell: "indexed"; readonly size: number }
   | { readonly tell: "found"; readonly id: number; readonly found: Found }
+  | { readonly tell: "count"; readonly id: number; readonly count: number }
   | { readonly tell: "where"; readonly id: number; readonly index: number | undefined }
   | { readonly tell: "rebuilt"; readonly id: number }
   | { readonly tell: "failed"; readonly id: number | undefined; readonly message: string };
@@ -135,6 +137,9 @@ function serve(one: (typeof asked)[number], store: ViewStore): void {
   switch (one.ask) {
     case "find":
       tell({ tell: "found", id: one.id, found: store.find(one.filter, one.page) });
+      return;
+    case "count":
+      tell({ tell: "count", id: one.id, count: store.count(one.filter) });
       return;
     case "where":
       tell({ tell: "where", id: one.id, index: store.whereBlob(one.sha256) });

@@ -19,6 +19,8 @@ export interface Views extends AsyncDisposable {
   grown(size: number): void;
   /** Rows among the first `size` leaves and perhaps newer ones, once those are indexed. Fault INTERNAL where they cannot be. */
   find(filter: EntryFilter, page: Page, size: number): Promise<Found>;
+  /** How many rows there are among the first `size` leaves and perhaps newer ones. Fault INTERNAL as above. */
+  count(filter: EntryFilter, size: number): Promise<number>;
   /** The first leaf that a side blob came with, among the first `size` and perhaps newer ones. Fault INTERNAL as above. */
   where(sha256: Uint8Array, size: number): Promise<number | undefined>;
   /** Drops all and makes it again from the first `size` leaves. */
@@ -59,6 +61,10 @@ export function openViews(files: WorkerFiles): Views {
     find: async (filter, page, at) => {
       const answer = await ask((id) => ({ ask: "find", id, filter, page, size: at }));
       return answer.tell === "found" ? answer.found : nothing;
+    },
+    count: async (filter, at) => {
+      const answer = await ask((id) => ({ ask: "count", id, filter, size: at }));
+      return answer.tell === "count" ? answer.count : 0;
     },
     where: async (sha256, at) => {
       const answer = await ask((id) => ({ ask: "where", id, sha256, size: at }));
@@ -131,6 +137,7 @@ export function openViews(files: WorkerFiles): Views {
         [indexed, failing] = [message.size, undefined];
         return;
       case "found":
+      case "count":
       case "where":
       case "rebuilt":
         settle(message.id, (one) => {

@@ -15,7 +15,7 @@ export interface Prepared {
 }
 
 export interface Finished {
-  /** The signature alone: ECDSA as DER, RSA as PKCS#1 v1.5, Ed25519 raw; of a JWS what its third part encodes (ECDSA: r‖s). */
+  /** The signature alone: ECDSA as DER, RSA as PKCS#1 v1.5 or PSS, Ed25519 raw; of a JWS what its third part encodes (ECDSA: r‖s). */
   readonly value: Uint8Array;
   /** Sigstore bundle v0.3; made when asked for. */
   readonly bundle: (() => JsonObject) | undefined;

@@ -20,12 +20,14 @@ export interface JwsItem {
 }
 
 /** RFC 7518, section 3.1; Ed25519 is RFC 8037. */
-const algorithms = {
+export const jwsAlgorithms = {
   EC_P256: "ES256",
   EC_P384: "ES384",
   ED25519: "EdDSA",
   RSA_3072: "RS256",
   RSA_4096: "RS256",
+  RSA_3072_PSS: "PS256",
+  RSA_4096_PSS: "PS256",
 } as const satisfies Record<KeyAlgorithm, string>;
 
 export const jws: Format<JwsItem> = {
@@ -36,7 +38,7 @@ export const jws: Format<JwsItem> = {
     const text = jsonText(payload);
     if (text === undefined) return refuse("ITEM_INVALID", "the payload is nested too deep");
 
-    const header = JSON.stringify({ alg: algorithms[key.algorithm], kid: key.fingerprint, typ: type });
+    const header = JSON.stringify({ alg: jwsAlgorithms[key.algorithm], kid: key.fingerprint, typ: type });
     const input = `${base64url(utf8(header))}.${base64url(utf8(text))}`;
     if (input.length > maxItemBytes) {
       return refuse(
@@ -71,6 +73,8 @@ function jwsSignature(signature: Uint8Array, algorithm: KeyAlgorithm): Uint8Arra
     case "ED25519":
     case "RSA_3072":
     case "RSA_4096":
+    case "RSA_3072_PSS":
+    case "RSA_4096_PSS":
       return signature;
   }
 }

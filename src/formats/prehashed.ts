@@ -2,7 +2,7 @@
 // and is signed as it is: never a hash of a hash.
 
 import { type Refusal, refuse } from "../model/errors.ts";
-import { hashOf, type KeyVersion, versionId } from "../model/key.ts";
+import { hashOf, type KeyVersion, signsDigests, versionId } from "../model/key.ts";
 import { fromHex } from "../std/bytes.ts";
 import { quote } from "../tlog/text.ts";
 import type { Digest } from "./bundle.ts";
@@ -17,7 +17,7 @@ export function digestFor(key: KeyVersion, text: string): Digest | Refusal {
     );
   }
   const takes = hashOf(key.algorithm);
-  if (takes === undefined) {
+  if (takes === undefined || !signsDigests(key.algorithm)) {
     return refuse(
       "ALGORITHM_UNFIT",
       `key ${versionId(key)} is ${key.algorithm}, which signs messages and no digests`,

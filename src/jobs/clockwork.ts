@@ -7,6 +7,8 @@ export interface Round {
   readonly name: string;
   /** Milliseconds from the end of one to the start of the next. */
   readonly every: number;
+  /** Milliseconds to the start of the first; `every` where absent. */
+  readonly first?: number | undefined;
   readonly work: () => Promise<void>;
 }
 
@@ -21,8 +23,12 @@ export function clockwork(log: Pick<Logger, "error">, rounds: readonly Round[]):
   };
 }
 
-async function turn({ name, every, work }: Round, log: Pick<Logger, "error">, signal: AbortSignal): Promise<void> {
-  while (await pause(every, signal)) {
+async function turn(
+  { name, every, first = every, work }: Round,
+  log: Pick<Logger, "error">,
+  signal: AbortSignal,
+): Promise<void> {
+  for (let wait = first; await pause(wait, signal); wait = every) {
     try {
       await work();
     } catch (error) {

@@ -16,6 +16,33 @@ export type Action =
       readonly asOf: number;
     }
   | {
+      readonly kind: "key.destroy";
+      readonly key: string;
+      readonly number: number;
+      /** Whether the custody destroys the private key too; otherwise it is only forgotten here. */
+      readonly backend: boolean;
+      readonly reason: string;
+      /** Revision of the key when it was asked: any change since voids the action. */
+      readonly asOf: number;
+    }
+  | {
+      readonly kind: "key.rotate";
+      readonly key: string;
+      /** As they will be fixed into the rotation, but for the time. */
+      readonly from: number;
+      readonly to: number;
+      readonly custody: string;
+      readonly existing?: { readonly uri: string; readonly fingerprint: string } | undefined;
+      /** ISO 8601. */
+      readonly propagation: string;
+      readonly retireAfter?: string | undefined;
+      readonly reason: string;
+      /** SHA-256 (hex) over who asked and under which idempotency key. */
+      readonly asked: string;
+      /** Revision of the key when it was asked: any change since voids the action. */
+      readonly asOf: number;
+    }
+  | {
       readonly kind: "operator.add";
       readonly name: string;
       readonly issuer: string;

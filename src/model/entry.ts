@@ -5,7 +5,7 @@ import type { Action } from "./approval.ts";
 import type { FaultCode, RefusalCode } from "./errors.ts";
 import type { Decision } from "./grant.ts";
 import type { ItemRecord } from "./item.ts";
-import type { KeyAlgorithm, KeyState, Purpose } from "./key.ts";
+import type { Ended, KeyAlgorithm, KeyState, Protection, Purpose, RotationTerms } from "./key.ts";
 import type { Confirmation, Principal, Role } from "./principal.ts";
 
 /** A side blob, named by the SHA-256 of its bytes: `sha256:<hex>`. */
@@ -78,6 +78,50 @@ type KeyCreate = Caller & {
   readonly algorithm: KeyAlgorithm;
   readonly custody: string;
 };
+type KeyEnroll = KeyCreate & {
+  /** The custody's own name of exactly this version. */
+  readonly uri: string;
+  /** What the operator asked for, where the custody pinned it to another name (an alias, no version). */
+  readonly asked?: string | undefined;
+  /** SPKI, PEM: as described before anything was signed. */
+  readonly publicKey: string;
+};
+/** What keeps a private key, as it was found when the key came in. */
+export interface KeyEvidence {
+  readonly protection?: Protection | undefined;
+  /** SHA-256 (hex) over what guards it at the backend. */
+  readonly guards?: string | undefined;
+  /** Side blobs: DER certificates of the backend's attestation, the key's own first. */
+  readonly attestation?: readonly BlobRef[] | undefined;
+}
+type KeyDestroy = Caller & {
+  readonly key: string;
+  readonly version: number;
+  readonly custody: string;
+  readonly uri: string;
+  readonly reason: string;
+  /** The pending action that a second person approved; absent in one-person mode. */
+  readonly pending?: string | undefined;
+  readonly onePerson?: boolean | undefined;
+};
+/** Which rotation of which key. */
+interface Rotating {
+  readonly key: string;
+  /** `ro_…` */
+  readonly rotation: string;
+  readonly from: number;
+  readonly to: number;
+}
+/** One attempt to have the new version made, or to take an existing key in; the daemon's own doing. */
+type KeyRotate = Rotating & {
+  readonly purpose: Purpose;
+  readonly algorithm: KeyAlgorithm;
+  readonly custody: string;
+  readonly existing?: { readonly uri: string; readonly fingerprint: string } | undefined;
+};
+/** How a key differs, at its custody, from what was recorded when it came in. */
+export const driftFindings = ["vanished", "public-key", "trouble", "guards"] as const;
+export type DriftFinding = (typeof driftFindings)[number];
 
 /** What happened, without the frame that the journal puts around it. */
 export type EntryBody =
@@ -120,11 +164,28 @@ export type EntryBody =
     })
   | (KeyCreate & { readonly type: "key.create.intent" })
   | (KeyCreate &
-      Outcome & {
+      Outcome &
+      KeyEvidence & {
         readonly type: "key.create.outcome";
         readonly version?: number | undefined;
         readonly publicKey?: string | undefined;
         readonly uri?: string | undefined;
+      })
+  | (KeyEnroll & { readonly type: "key.enroll.intent" })
+  | (KeyEnroll &
+      Outcome &
+      KeyEvidence & {
+        readonly type: "key.enroll.outcome";
+        readonly version?: number | undefined;
+        /** Side blobs: the challenge, and the signature over it that `publicKey` verifies. */
+        readonly possession?: { readonly challenge: BlobRef; readonly signature: BlobRef } | undefined;
+      })
+  | (KeyDestroy & { readonly type: "key.destroy.intent" })
+  | (KeyDestroy &
+      Outcome & {
+        readonly type: "key.destroy.outcome";
+        /** Until when the backend can still take it back. RFC 3339. */
+        readonly until?: string | undefined;
       })
   | (Caller & {
       readonly type: "key.state";
@@ -137,9 +198,91 @@ export type EntryBody =
       readonly pending?: string | undefined;
       /** True where the configuration lets one person do what otherwise takes two. */
       readonly onePerson?: boolean | undefined;
+      /** With DESTROYED: whether the custody destroyed the private key, or keeps what is only forgotten here. */
+      readonly backend?: "destroyed" | "kept" | undefined;
     })
-  /** A key that came along from the log that this one replaces; `from` is its state there. Written by `signetd recover`. */
+  /** The daemon suspended a key by itself: the `key.drift` directly before says why. */
   | {
+      readonly type: "key.state";
+      readonly key: string;
+      readonly version: number;
+      readonly from: KeyState;
+      readonly to: "SUSPENDED";
+      readonly reason: string;
+    }
+  /** A person gives a token its PIN, which the log never sees. */
+  | (Caller & { readonly type: "custody.unlock.intent"; readonly custody: string })
+  | (Caller &
+      Outcome & {
+        readonly type: "custody.unlock.outcome";
+        readonly custody: string;
+        /** With `failed`, where the token or the custody did not take the PIN: why, and whether it was tried. */
+        readonly refused?: string | undefined;
+      })
+  /** A rotation begins, by the second person where it takes two. From here on the daemon goes on by itself. */
+  | (Caller &
+      Omit<RotationTerms, "id"> &
+      Rotating & {
+        readonly type: "key.rotate.begin";
+        readonly algorithm: KeyAlgorithm;
+        readonly reason: string;
+        readonly pending?: string | undefined;
+        readonly onePerson?: boolean | undefined;
+      })
+  | (KeyRotate & { readonly type: "key.rotate.intent" })
+  | (KeyRotate &
+      Outcome &
+      KeyEvidence & {
+        readonly type: "key.rotate.outcome";
+        readonly publicKey?: string | undefined;
+        readonly uri?: string | undefined;
+        /** Side blobs: the challenge, and the signature over it that `publicKey` verifies. */
+        readonly possession?: { readonly challenge: BlobRef; readonly signature: BlobRef } | undefined;
+      })
+  /** The new public key stands in the trust documents from here on. */
+  | (Rotating & {
+      readonly type: "key.rotate.publish";
+      /** SHA-256 (hex) of the SPKI's DER. */
+      readonly publicKey: string;
+      readonly publishedAt: string;
+      readonly switchAt: string;
+    })
+  /** `to` is ACTIVE and `from` DEACTIVATED from here on, whatever else is said of them. */
+  | (Rotating & {
+      readonly type: "key.rotate.switch";
+      readonly endedAt: string;
+      /** Until when the public key of `from` stands in the trust documents; absent where that is open. */
+      readonly trustedUntil?: string | undefined;
+    })
+  | (Caller &
+      Rotating & {
+        readonly type: "key.rotate.cancel";
+        readonly endedAt: string;
+        readonly reason: string;
+        /** What stays at the custody: no key, a key that never signs here, or nobody knows. */
+        readonly left: "nothing" | "kept" | "unknown";
+      })
+  /** The public key of a version that a rotation replaced has left the trust documents. */
+  | {
+      readonly type: "key.rotate.retire";
+      readonly key: string;
+      readonly version: number;
+      readonly trustedUntil: string;
+    }
+  /** The custody tells otherwise of a key than when it came in, or, with `over`, as then again. */
+  | {
+      readonly type: "key.drift";
+      readonly key: string;
+      readonly version: number;
+      readonly custody: string;
+      readonly uri: string;
+      readonly finding: DriftFinding;
+      readonly recorded: string;
+      readonly found: string;
+      readonly over?: boolean | undefined;
+    }
+  /** A key that came along from the log that this one replaces; `from` is its state there. Written by `signetd recover`. */
+  | (Pick<KeyEvidence, "protection" | "guards"> & {
       readonly type: "key.adopt";
       readonly key: string;
       readonly version: number;
@@ -153,7 +296,8 @@ export type EntryBody =
       readonly from: KeyState;
       /** Never ACTIVE: somebody has to look first. */
       readonly to: KeyState;
-    }
+      readonly ended?: Ended | undefined;
+    })
   | (Caller & {
       readonly type: "approval.request";
       readonly pending: string;

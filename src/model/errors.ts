@@ -154,6 +154,13 @@ const refusals = {
     explain:
       "Requester and approver must be different people, the action must be unchanged and unexpired, and each is decided once.",
   },
+  PIN_REFUSED: {
+    number: "SGN-2403",
+    exit: 5,
+    title: "the token did not take this PIN",
+    explain:
+      "The message says whether the PIN was given to the token, which counts wrong ones, or not. It is not tried again. Make sure of the PIN before you give another: tokens lock after a few wrong ones.",
+  },
 
   // 3xxx: what did you ask
   ITEM_INVALID: {
@@ -187,7 +194,7 @@ const refusals = {
     exit: 2,
     title: "the key cannot sign this form",
     explain:
-      "Ed25519 signs messages, not digests; a digest must have the length of the key's hash. Sign a statement about the file instead, or use a P-256 or RSA key.",
+      "Ed25519 and RSA-PSS sign messages, not digests; a digest must have the length of the key's hash. Sign a statement about the file instead, or use a P-256 key or an RSA key without PSS.",
   },
   PURPOSE_UNFIT: {
     number: "SGN-3006",
@@ -207,7 +214,7 @@ const refusals = {
     exit: 9,
     title: "the first attempt of this request never finished",
     explain:
-      "The daemon stopped between intent and outcome. The uses are spent and no signature was released. Send the request again under a new idempotency key.",
+      "The daemon stopped between intent and outcome, or the custody's answer never came or was withheld. The uses are spent and no signature was released. Send the request again under a new idempotency key.",
   },
   POLICY_INVALID: {
     number: "SGN-3009",
@@ -231,13 +238,21 @@ const faults = {
     exit: 9,
     title: "the place where the key lives does not answer",
     explain:
-      "The custody failed. The intent is in the log. Try again with the same idempotency key only if the answer says that it is safe.",
+      "The custody that the answer names failed, or was known to be away and was not asked. Where something was tried, the log has intent and outcome. `retryable` says that nothing was signed and that the same request, under the same idempotency key, may be sent again after `retryAfter` seconds; otherwise the hint says what to do. `signet doctor` shows how each custody is.",
   },
   CUSTODY_TIMEOUT: {
     number: "SGN-4002",
     exit: 9,
     title: "the place where the key lives did not answer in time",
-    explain: "The custody may or may not have signed; nothing was released. The log shows the outcome as unknown.",
+    explain:
+      "The custody may or may not have signed; nothing was released, the uses are spent, and the log shows the outcome as unknown. The same idempotency key is refused as UNFINISHED: send the request again under a new one.",
+  },
+  CUSTODY_LOCKED: {
+    number: "SGN-4006",
+    exit: 9,
+    title: "the token that holds the key waits for its PIN",
+    explain:
+      "The daemon has no PIN for the token, or the token refused the one it had: a PIN is never tried twice. Nothing was signed. An operator gives the PIN: `signet custody unlock NAME`.",
   },
   SIGNATURE_WRONG: {
     number: "SGN-4003",
@@ -332,6 +347,8 @@ export class Fault extends Error {
   readonly retryAfter: number | undefined;
   /** Name of the custody that failed, where one did. Shown to the caller. */
   readonly custody: string | undefined;
+  /** What to do next, where more can be said than the table says. Shown to the caller. */
+  readonly hint: string | undefined;
   constructor(
     code: FaultCode,
     message: string,
@@ -339,6 +356,7 @@ export class Fault extends Error {
       readonly nothingHappened?: boolean;
       readonly retryAfter?: number | undefined;
       readonly custody?: string | undefined;
+      readonly hint?: string | undefined;
       readonly cause?: unknown;
     } = {},
   ) {
@@ -348,5 +366,6 @@ export class Fault extends Error {
     this.nothingHappened = options.nothingHappened ?? false;
     this.retryAfter = options.retryAfter;
     this.custody = options.custody;
+    this.hint = options.hint;
   }
 }

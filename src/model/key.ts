@@ -4,7 +4,16 @@ export const purposes = ["BLOB", "IMAGE", "ATTESTATION", "TOKEN", "RAW_DIGEST"] 
 /** BLOB and RAW_DIGEST sign a digest that the caller computed: granted apart, shown apart. */
 export type Purpose = (typeof purposes)[number];
 
-export const keyAlgorithms = ["EC_P256", "EC_P384", "ED25519", "RSA_3072", "RSA_4096"] as const;
+/** RSA signs with PKCS#1 v1.5 padding, or with PSS (salt as long as the hash) where the name says so. */
+export const keyAlgorithms = [
+  "EC_P256",
+  "EC_P384",
+  "ED25519",
+  "RSA_3072",
+  "RSA_4096",
+  "RSA_3072_PSS",
+  "RSA_4096_PSS",
+] as const;
 export type KeyAlgorithm = (typeof keyAlgorithms)[number];
 
 export const keyStates = ["PRE_ACTIVATION", "ACTIVE", "SUSPENDED", "DEACTIVATED", "COMPROMISED", "DESTROYED"] as const;
@@ -57,12 +66,63 @@ export interface KeyVersion {
   readonly protection?: Protection | undefined;
   /** SHA-256 (hex) over what guarded it at the backend when the key came in, where the backend tells. */
   readonly guards?: string | undefined;
+  readonly ended?: Ended | undefined;
 }
+
+/** How a version's signing ended, where a rotation or a report of compromise ended it. */
+export interface Ended {
+  readonly why: "rotated" | "cancelled" | "compromised";
+  /** RFC 3339. */
+  readonly at: string;
+  /** RFC 3339: from then on its public key is in no trust document; absent where that is open. */
+  readonly trustedUntil?: string | undefined;
+  /** The log has an entry which says that it left. */
+  readonly retired?: true | undefined;
+}
+
+/** The newest rotation of a key, under way or over (SP 800-57 Part 1, 5.3.4 and 8.2.3): publish before sign. */
+export type Rotation = RotationTerms &
+  (
+    | { readonly step: "BEGUN" | "MADE" }
+    | { readonly step: "PUBLISHED"; readonly publishedAt: string; readonly switchAt: string }
+    | {
+        readonly step: "SWITCHED";
+        readonly publishedAt: string;
+        readonly switchAt: string;
+        readonly endedAt: string;
+      }
+    | { readonly step: "CANCELLED"; readonly endedAt: string }
+  );
+
+/** What was decided when it began. */
+export interface RotationTerms {
+  /** `ro_…` */
+  readonly id: string;
+  /** Numbers of the version that signs until the switch and of the one that signs from then on. */
+  readonly from: number;
+  readonly to: number;
+  /** State of `from` when the rotation began: the clock does not switch away from a key that somebody stopped since. */
+  readonly fromState: KeyState;
+  /** Where the new version lives. */
+  readonly custody: string;
+  /** An existing key at that custody, pinned; absent where the custody makes one. */
+  readonly existing?: { readonly uri: string; readonly fingerprint: string } | undefined;
+  /** ISO 8601: how long the new public key stands in the trust documents before it signs. */
+  readonly propagation: string;
+  /** ISO 8601: how long after the switch the old one stays there; absent where it stays. */
+  readonly retireAfter?: string | undefined;
+  /** SHA-256 (hex) over who asked and under which idempotency key. */
+  readonly asked: string;
+  /** RFC 3339. */
+  readonly begunAt: string;
+}
+export const rotationSteps = ["BEGUN", "MADE", "PUBLISHED", "SWITCHED", "CANCELLED"] as const;
 
 export interface Key {
   readonly name: string;
   readonly purpose: Purpose;
   readonly versions: readonly KeyVersion[];
+  readonly rotation?: Rotation | undefined;
 }
 
 /** Lower case, digits and inner hyphens, 1 to 63 characters (RFC 1123 label): safe in URLs, files and Cedar ids. */
@@ -75,7 +135,7 @@ export const versionId = (version: Pick<KeyVersion, "key" | "number">): string =
 export const current = (key: Key): KeyVersion | undefined =>
   key.versions.findLast((version) => version.state === "ACTIVE");
 
-/** Hash that goes with a key in digest form and inside message form; Ed25519 signs the message itself. */
+/** Hash inside a signature in message form; Ed25519 signs the message itself. */
 export const hashOf = (algorithm: KeyAlgorithm): "sha256" | "sha384" | undefined => {
   switch (algorithm) {
     case "EC_P384":
@@ -85,6 +145,17 @@ export const hashOf = (algorithm: KeyAlgorithm): "sha256" | "sha384" | undefined
     case "EC_P256":
     case "RSA_3072":
     case "RSA_4096":
+    case "RSA_3072_PSS":
+    case "RSA_4096_PSS":
       return "sha256";
   }
 };
+
+export type PssAlgorithm = Extract<KeyAlgorithm, `${string}_PSS`>;
+export const isPss = (algorithm: KeyAlgorithm): algorithm is PssAlgorithm =>
+  algorithm === "RSA_3072_PSS" || algorithm === "RSA_4096_PSS";
+
+/** Algorithms that sign messages alone: Ed25519 by design, PSS because nobody here could verify it over a bare digest. */
+export type MessageAlgorithm = PssAlgorithm | "ED25519";
+export const signsDigests = (algorithm: KeyAlgorithm): algorithm is Exclude<KeyAlgorithm, MessageAlgorithm> =>
+  algorithm !== "ED25519" && !isPss(algorithm);

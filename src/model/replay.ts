@@ -4,10 +4,30 @@ import { rfc3339 } from "../std/clock.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { canonicalJson, type Json } from "../std/json.ts";
 import { actionHash, type PendingAction } from "./approval.ts";
-import type { Entry, EntryBody, LeafRef, OperatorRecord } from "./entry.ts";
+import type { Entry, EntryBody, KeyEvidence, LeafRef, OperatorRecord } from "./entry.ts";
 import { limitsHash } from "./grant.ts";
-import { type Key, type KeyAlgorithm, type KeyState, type KeyVersion, type Purpose, versionId } from "./key.ts";
+import {
+  type Ended,
+  type Key,
+  type KeyAlgorithm,
+  type KeyState,
+  type KeyVersion,
+  type Purpose,
+  type Rotation,
+  versionId,
+} from "./key.ts";
 import { type Person, principalKey } from "./principal.ts";
+import {
+  begunRotation,
+  cancelledRotation,
+  cancelledVersion,
+  type LivingVersion,
+  made,
+  published,
+  retiredVersion,
+  switchedRotation,
+  switchedVersion,
+} from "./rotation.ts";
 import type { SigningSession } from "./session.ts";
 
 export interface ReplayedSession {
@@ -26,6 +46,16 @@ export interface ReplayedKey {
   readonly publicKey: string;
   /** What it is for, and where it lives: fixed when it was made. */
   readonly terms: string;
+  /** What keeps it, as it was found when it came in. */
+  readonly evidence: string;
+  /** How its signing ended, where a rotation or a report of compromise ended it. */
+  readonly ended: Ended | undefined;
+  /** Index of the newest leaf that changed it. */
+  readonly at: number;
+}
+
+interface ReplayedRotation {
+  readonly rotation: Rotation;
   /** Index of the newest leaf that changed it. */
   readonly at: number;
 }
@@ -39,6 +69,8 @@ interface ReplayedPending {
 export interface Replayed {
   /** Per key version. */
   readonly keys: ReadonlyMap<string, ReplayedKey>;
+  /** The newest one, per key. */
+  readonly rotations: ReadonlyMap<string, ReplayedRotation>;
   readonly people: ReadonlyMap<string, OperatorRecord>;
   readonly pending: ReadonlyMap<string, ReplayedPending>;
   /** Without those that expired by `since`. */
@@ -64,6 +96,7 @@ export interface Replay {
 /** Sessions that expired by `since` (milliseconds since the epoch) can lend nothing any more and are not kept. */
 export function replay(since = 0): Replay {
   const keys = new Map<string, ReplayedKey>();
+  const rotations = new Map<string, ReplayedRotation>();
   const people = new Map<string, OperatorRecord>();
   const pending = new Map<string, ReplayedPending>();
   const sessions = new Map<string, ReplayedSession>();
@@ -84,6 +117,18 @@ export function replay(since = 0): Replay {
   function reload(to: string, kept: Extract<EntryBody, { type: "policy.change" }>["sessions"]): void {
     if (kept && !("blob" in kept)) for (const id of kept) change(id, () => ({ policies: [to] }));
     else for (const id of sessions.keys()) change(id, ({ policies }) => ({ policies: [...policies, to] }));
+  }
+
+  function rotate(name: string, index: number, to: (rotation: Rotation) => Rotation): void {
+    const told = rotations.get(name);
+    if (told) rotations.set(name, { rotation: to(told.rotation), at: index });
+  }
+
+  function live(name: string, number: number, index: number, to: (version: LivingVersion) => LivingVersion): void {
+    const key = keys.get(`${name}/${String(number)}`);
+    if (!key) return;
+    const { state, ended } = to({ number, state: key.state, ended: key.ended });
+    keys.set(`${name}/${String(number)}`, { ...key, state, ended, at: index });
   }
 
   function entry(index: number, hash: string, one: Entry): void {
@@ -110,19 +155,27 @@ export function replay(since = 0): Replay {
         begin(index, hash, one.session);
         return;
       case "key.create.intent":
+      case "key.enroll.intent":
+      case "key.destroy.intent":
+      case "custody.unlock.intent":
         begin(index, hash, undefined);
         return;
       case "key.create.outcome":
+      case "key.enroll.outcome":
         unfinished.delete(one.intent.index);
         if (one.result === "done")
           keys.set(`${one.key}/${String(one.version ?? 1)}`, {
             state: "PRE_ACTIVATION",
             publicKey: one.publicKey ?? "",
             terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri ?? ""),
+            evidence: keyEvidence(one),
+            ended: undefined,
             at: index,
           });
         return;
       case "sign.outcome":
+      case "key.destroy.outcome":
+      case "custody.unlock.outcome":
         unfinished.delete(one.intent.index);
         return;
       case "incident.unfinished": {
@@ -132,14 +185,52 @@ export function replay(since = 0): Replay {
       }
       case "key.state": {
         const key = keys.get(`${one.key}/${String(one.version)}`);
-        if (key) keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to, at: index });
+        if (!key) return;
+        const ended = one.to === "COMPROMISED" ? ({ why: "compromised", at: one.at } as const) : key.ended;
+        keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to, ended, at: index });
         return;
       }
+      case "key.rotate.begin":
+        rotations.set(one.key, { rotation: begunRotation(one), at: index });
+        return;
+      case "key.rotate.intent":
+        begin(index, hash, undefined);
+        return;
+      case "key.rotate.outcome":
+        unfinished.delete(one.intent.index);
+        if (one.result !== "done") return;
+        keys.set(`${one.key}/${String(one.to)}`, {
+          state: "PRE_ACTIVATION",
+          publicKey: one.publicKey ?? "",
+          terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri ?? ""),
+          evidence: keyEvidence(one),
+          ended: undefined,
+          at: index,
+        });
+        rotate(one.key, index, made);
+        return;
+      case "key.rotate.publish":
+        rotate(one.key, index, (rotation) => published(rotation, one));
+        return;
+      case "key.rotate.switch":
+        rotate(one.key, index, (rotation) => switchedRotation(rotation, one.endedAt));
+        for (const number of [one.from, one.to])
+          live(one.key, number, index, (version) => switchedVersion(version, one, one.endedAt, one.trustedUntil));
+        return;
+      case "key.rotate.cancel":
+        rotate(one.key, index, (rotation) => cancelledRotation(rotation, one.endedAt));
+        live(one.key, one.to, index, (version) => cancelledVersion(version, one, one.endedAt));
+        return;
+      case "key.rotate.retire":
+        live(one.key, one.version, index, (version) => retiredVersion(version, one.version));
+        return;
       case "key.adopt":
         keys.set(`${one.key}/${String(one.version)}`, {
           state: one.to,
           publicKey: one.publicKey,
           terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri),
+          evidence: keyEvidence(one),
+          ended: one.ended,
           at: index,
         });
         return;
@@ -160,6 +251,7 @@ export function replay(since = 0): Replay {
         reload(one.policy, one.sessions);
         return;
       case "refusal":
+      case "key.drift":
       case "operator.login":
       case "audit.read":
       case "audit.export":
@@ -171,7 +263,7 @@ export function replay(since = 0): Replay {
     }
   }
 
-  return { entry, result: () => ({ keys, people, pending, sessions, since, policy, epoch, unfinished }) };
+  return { entry, result: () => ({ keys, rotations, people, pending, sessions, since, policy, epoch, unfinished }) };
 }
 
 const decided = { approved: "APPROVED", denied: "DENIED", withdrawn: "WITHDRAWN" } as const;
@@ -218,6 +310,8 @@ const pendingTerms = (waiting: PendingAction): string => {
 const keyTerms = (
   ...terms: readonly [purpose: Purpose, algorithm: KeyAlgorithm, custody: string, uri: string]
 ): string => canonicalJson(terms);
+
+const keyEvidence = ({ protection, guards }: KeyEvidence): string => canonical({ protection, guards });
 
 /** What the tables say, as far as the leaves tell it too. */
 export interface Told {
@@ -283,9 +377,12 @@ function sessionDifference(session: SigningSession, said: ReplayedSession | unde
   return undefined;
 }
 
-function keyDifferences({ value, revision }: Told["keys"][number], { keys }: Replayed): readonly string[] {
+function keyDifferences({ value, revision }: Told["keys"][number], { keys, rotations }: Replayed): readonly string[] {
   const out: string[] = [];
-  let newest = -1;
+  const rotation = rotations.get(value.name);
+  let newest = rotation?.at ?? -1;
+  if (canonical(value.rotation ?? null) !== canonical(rotation?.rotation ?? null))
+    out.push(`key ${value.name} has another rotation than the log says`);
   for (const [i, version] of value.versions.entries()) {
     const name = versionId(version);
     const said = keys.get(name);
@@ -295,6 +392,7 @@ function keyDifferences({ value, revision }: Told["keys"][number], { keys }: Rep
     else if (version.purpose !== value.purpose) out.push(`key ${name} has another purpose than its key`);
     else if (!said) out.push(`key ${name} is not in the log`);
     else if (said.state !== version.state) out.push(`key ${name} is ${version.state}, by the log ${said.state}`);
+    else if (endedText(version) !== endedText(said)) out.push(`key ${name} ended otherwise than the log says`);
     else {
       const wrong = identityDifference(version, said);
       if (wrong !== undefined) out.push(`key ${name} ${wrong}`);
@@ -305,12 +403,17 @@ function keyDifferences({ value, revision }: Told["keys"][number], { keys }: Rep
   return out;
 }
 
+/** Compromise is told without a time of its own; records of older versions have only the state. */
+const endedText = ({ state, ended }: Pick<KeyVersion, "state" | "ended">): string =>
+  state === "COMPROMISED" || ended?.why === "compromised" ? "compromised" : canonical(ended ?? null);
+
 /** In words, where what never changes of a key version is not what the log said when it was made. */
 export function identityDifference(version: KeyVersion, said: ReplayedKey): string | undefined {
   if (said.publicKey !== version.publicKey) return "has another public key than the log says";
   if (version.fingerprint !== fingerprintOf(version.publicKey)) return "has another fingerprint than its public key";
   if (said.terms !== keyTerms(version.purpose, version.algorithm, version.custody, version.uri))
     return "has another purpose, algorithm or place than the log says";
+  if (said.evidence !== keyEvidence(version)) return "has another protection than the log says";
   return undefined;
 }
 

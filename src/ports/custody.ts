@@ -1,5 +1,6 @@
 // What the broker asks of a place where keys live. A custody never learns who asks, and never decides.
 
+import type { Fault } from "../model/errors.ts";
 import type { ToBeSigned } from "../model/item.ts";
 import type { KeyAlgorithm, KeyVersion, Protection } from "../model/key.ts";
 
@@ -42,7 +43,10 @@ export interface DailyUse {
  * Contract, held by test/contract/custody.test.ts against every kind:
  * - Many calls may run at once. Each settles before `signal` fires, or soon after with Fault CUSTODY_TIMEOUT.
  * - A rejected `sign` may have signed all the same unless its Fault says `nothingHappened`: nobody retries it blindly.
- * - Every Fault names the custody (`custody`), and says in `retryAfter` when it is worth to ask again, if ever.
+ * - Every Fault names the custody (`custody`), and says in `retryAfter` when it is worth to ask again, if ever. A Fault
+ *   with `nothingHappened` and without `retryAfter` is about this key or this request (no such key, not permitted): the
+ *   backend itself is well. Any other tells that the backend is away, and some of these in a row open the breaker that
+ *   stands around every custody outside the process (src/custody/bulkhead.ts); OVERLOADED only tells that it is busy.
  * - Signatures come back in the order asked; ECDSA as DER (RFC 3279, 2.2.3), RSA as PKCS#1 v1.5 or PSS (salt as long as
  *   the hash) by the key's algorithm, Ed25519 raw (RFC 8032).
  * - A digest for Ed25519 or PSS, or one whose length is not its hash's, is Fault CUSTODY_DOWN with `nothingHappened`:
@@ -57,6 +61,8 @@ export interface Custody extends AsyncDisposable {
   readonly outside: boolean;
   /** Algorithms it can hold. */
   readonly algorithms: readonly KeyAlgorithm[];
+  /** Bytes of a message, for algorithms with which it takes fewer than the formats make. Longer: Fault, `nothingHappened`. */
+  readonly longest?: Readonly<Partial<Record<KeyAlgorithm, number>>> | undefined;
   sign(key: KeyVersion, items: readonly ToBeSigned[], signal: AbortSignal): Promise<readonly Uint8Array[]>;
   /**
    * What the backend says of the key under this URI; undefined where it says that there is none. An alias or a name
@@ -78,10 +84,29 @@ export interface Custody extends AsyncDisposable {
     signal: AbortSignal,
   ): Promise<readonly DailyUse[]>;
   /** Absent where nobody has to. Gives the PIN to a token that was started without; once: a wrong PIN is not tried again. */
-  unlock?(pin: Secret, signal: AbortSignal): Promise<void>;
+  unlock?(pin: Secret, signal: AbortSignal): Promise<Unlocking>;
   /** How the backend is, for `signet doctor`; from what was seen last, without asking it. */
   health?(): CustodyHealth;
+  /**
+   * Why a call would not even be tried now, with `nothingHappened`: asked before an intent is written, so that what
+   * cannot work costs no use. Undefined where it would be tried. Absent where a custody cannot know.
+   */
+  turnsAway?(): Fault | undefined;
 }
+
+/** What can be asked of a custody, for those who count. */
+export const custodyCalls = ["sign", "describe", "create", "destroy", "uses", "unlock"] as const;
+export type CustodyCall = (typeof custodyCalls)[number];
+
+export interface CustodyLoad {
+  /** Calls. */
+  readonly running: number;
+  readonly waiting: number;
+  readonly breaker: "closed" | "open" | "half-open";
+}
+
+/** Whether the token took its PIN. `refused`: why not, and whether it was tried at all; one line, never a secret. */
+export type Unlocking = { readonly ready: true } | { readonly refused: string };
 
 export interface CustodyHealth {
   readonly status: "ok" | "warn" | "fail";

@@ -49,9 +49,9 @@ export interface Spend {
   readonly policy: string;
 }
 
-/** Something that may happen once: a proof's `jti`, an idempotency key, an identity token. */
+/** Something that may happen once: a proof's `jti`, an idempotency key, an identity token, a public key that comes in. */
 export interface Mark {
-  readonly kind: "proof" | "idempotency" | "token";
+  readonly kind: "proof" | "idempotency" | "token" | "key";
   /** SHA-256 of whatever identifies it. */
   readonly id: Uint8Array;
   /** Milliseconds since the epoch; forgotten some time after. */
@@ -75,13 +75,15 @@ export interface Write {
   /** Side blobs that the entries name. */
   readonly blobs?: readonly Uint8Array[] | undefined;
   readonly spend?: Spend | undefined;
-  /** Not a condition: asks for `facts.holds`, whether inside this transaction the key version is ACTIVE and the session not REVOKED. */
+  /** Not a condition: asks for `facts.holds`, whether inside this transaction the key version is ACTIVE, or was until a rotation replaced it, and the session not REVOKED. */
   readonly watch?: { readonly session: string; readonly key: string; readonly number: number } | undefined;
   readonly marks?: readonly Mark[] | undefined;
   /** Condition: no attempt of this id. */
   readonly begin?: Attempt | undefined;
   /** Keeps the answer of an attempt (for `sign`: the signatures), with the leaf index of this entry. */
   readonly finish?: { readonly id: Uint8Array; readonly answer: Uint8Array } | undefined; // dropped where `watch` does not hold
+  /** Forgets an attempt that came to nothing: its idempotency key may be used again. */
+  readonly abandon?: Uint8Array | undefined;
   readonly puts?: readonly Put[] | undefined;
   /** Condition: records that this Write relies on and does not change, as they were read. */
   readonly unchanged?:
@@ -94,6 +96,16 @@ export interface Write {
   /** A further token (SHA-256) of an open session. */
   readonly token?: { readonly session: string; readonly token: Uint8Array } | undefined;
   readonly close?: { readonly session: string; readonly state: "CLOSED" | "REVOKED"; readonly at: number } | undefined;
+  /** Ends every session that is open at `at` and covers `key`, each with an entry of its own, placed before `entry`. */
+  readonly closeAll?:
+    | {
+        readonly key: string;
+        readonly state: "REVOKED";
+        readonly at: number;
+        /** Called inside the transaction, once for each: pure and quick. */
+        readonly entry: (session: string, uses: NonNullable<Facts["uses"]>) => Entry;
+      }
+    | undefined;
   /** Re-decided sessions: id and the policy hash that permits it now. */
   readonly repolicy?: readonly { readonly session: string; readonly policy: string }[] | undefined;
 }
@@ -180,6 +192,8 @@ export interface Log extends AsyncDisposable {
   leaf(index: number): Promise<Uint8Array | undefined>;
   blob(sha256: string): Promise<Uint8Array | undefined>;
   entries(filter: EntryFilter, page: Page): Promise<{ readonly entries: readonly LogEntry[]; readonly more: boolean }>;
+  /** How many entries there are of a filter. */
+  count(filter: EntryFilter): Promise<number>;
   /** Receipt of any leaf against the checkpoint of a size, by default the newest. */
   receipt(index: number, size?: number): Promise<string | undefined>;
   /** Sibling hashes, C2SP order. */

@@ -1,7 +1,9 @@
-// What is counted for people who watch graphs. Labels are bounded: never a name, a path or an id from a request.
+// What is counted for people who watch graphs. Labels are bounded: names of custodies come
+// from the configuration, never a name, a path or an id from a request.
 
 import type { Code, FaultCode, RefusalCode } from "../model/errors.ts";
 import type { KeyAlgorithm } from "../model/key.ts";
+import type { CustodyCall } from "./custody.ts";
 
 export interface Metrics {
   refused(code: RefusalCode): void;
@@ -12,6 +14,11 @@ export interface Metrics {
     labels: { readonly custody: string; readonly algorithm: KeyAlgorithm; readonly form: "message" | "digest" },
     count: number,
   ): void;
+  /** After each call of a custody outside the process, whether or not it began; seconds with its waiting. */
+  custodyCalled(
+    labels: { readonly custody: string; readonly call: CustodyCall; readonly result: "ok" | FaultCode },
+    seconds: number,
+  ): void;
   /** After each commit of the log; seconds of the commit, leaves in it. */
   committed(seconds: number, leaves: number): void;
 }
@@ -21,5 +28,6 @@ export const noMetrics: Metrics = {
   faulted: () => undefined,
   stranger: () => undefined,
   signed: () => undefined,
+  custodyCalled: () => undefined,
   committed: () => undefined,
 };

@@ -5,4 +5,6 @@ export interface SealedKeys {
   find(key: string, number: number): Promise<Uint8Array | undefined>;
   /** Durable on return. Never overwrites: false where one is there already. */
   keep(key: string, number: number, sealed: Uint8Array): Promise<boolean>;
+  /** Durable on return, and overwritten where it stood; copies of the database still have it. False where there was none. */
+  remove(key: string, number: number): Promise<boolean>;
 }

@@ -5,7 +5,7 @@ import type { Broker } from "../broker/index.ts";
 import type { Finished } from "../formats/index.ts";
 import type { PendingAction, PendingState } from "../model/approval.ts";
 import type { RefusalCode } from "../model/errors.ts";
-import type { Key, KeyVersion } from "../model/key.ts";
+import type { Key, KeyVersion, Rotation } from "../model/key.ts";
 import type { Explanation } from "../policy/index.ts";
 import type { Metrics } from "../ports/metrics.ts";
 import type { Clock } from "../std/clock.ts";
@@ -28,6 +28,7 @@ export interface RequestContext {
 
 export type Explained = Explanation & { readonly policy: string; readonly inForce: boolean };
 export type Pending = PendingAction & { readonly stateNow?: PendingState };
+export type RotationOf = Rotation & { readonly trouble: string | undefined };
 export interface SignatureOf {
   readonly version: KeyVersion;
   readonly finished: Finished;

@@ -60,19 +60,31 @@ export function refusalError(refusal: Refusal, request: string): GraphQLFormatte
 function faultError(cause: unknown, { request, log, metrics }: Witness): GraphQLFormattedError {
   const fault = cause instanceof Fault ? cause : new Fault("INTERNAL", "an error that nobody wrapped", { cause });
   const { number, title } = errorTable[fault.code];
+  const { code, custody, retryAfter, nothingHappened } = fault;
   metrics.faulted(fault.code);
   log.error({ request, code: fault.code, err: fault }, fault.message);
   return {
-    message: title,
+    message: custody === undefined ? title : `${title} (custody ${custody})`,
     extensions: {
-      code: fault.code,
+      code,
       number,
-      retryable: fault.nothingHappened,
-      retryAfter: fault.retryAfter,
-      docs: docsOf(fault.code),
+      custody,
+      // A backend that says nothing of when would say the same again.
+      retryable: nothingHappened && (custody === undefined || retryAfter !== undefined),
+      retryAfter,
+      hint: hintOf(fault),
+      docs: docsOf(code),
       requestId: request,
     },
   };
+}
+
+/** Whether to ask again, where a custody failed and the use case did not say. */
+function hintOf({ hint, custody, nothingHappened, retryAfter }: Fault): string | undefined {
+  if (hint !== undefined || custody === undefined || !nothingHappened) return hint;
+  return retryAfter === undefined
+    ? "nothing was done, and asking again will not help before an operator has looked: signet doctor"
+    : `nothing was done; ask again in ${String(Math.ceil(retryAfter))} s`;
 }
 
 /** The first error that is not graphql-js's wrapping; a GraphQLError where the caller's own text or values are at fault. */

@@ -1,8 +1,8 @@
 import type { Json } from '../std/json.ts';
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
-import type { Checkpoint as CheckpointOf, Receipt as ReceiptOf, Signed } from '../broker/index.ts';
+import type { Checkpoint as CheckpointOf, CustodyStatus, Receipt as ReceiptOf, Signed } from '../broker/index.ts';
 import type { LogEntry } from '../ports/log.ts';
-import type { Explained, Pending, SignatureOf, RequestContext } from './context.ts';
+import type { Explained, Pending, RotationOf, SignatureOf, RequestContext } from './context.ts';
 import type { Key as KeyOf, KeyVersion as KeyVersionOf } from '../model/key.ts';
 import type { Person, Principal as PrincipalOf } from '../model/principal.ts';
 import type { PolicySet } from '../policy/index.ts';
@@ -51,6 +51,13 @@ export type BlobItem = {
   readonly name: Scalars['String']['input'];
 };
 
+export type CancelRotationInput = {
+  readonly key: Scalars['String']['input'];
+  readonly reason: Scalars['String']['input'];
+};
+
+export type CancelRotationResult = KeySuccess | Refusal;
+
 export type ChangeKeyStateInput = {
   readonly key: Scalars['String']['input'];
   /** The newest version that can change so, where absent. */
@@ -95,6 +102,25 @@ export type CreateKeyInput = {
 
 export type CreateKeyResult = KeySuccess | Refusal;
 
+/** A place where keys live, as configured. */
+export type Custody = {
+  readonly __typename?: 'Custody';
+  readonly hint?: Maybe<Scalars['String']['output']>;
+  readonly kind: Scalars['String']['output'];
+  readonly message: Scalars['String']['output'];
+  readonly name: Scalars['String']['output'];
+  /** ok, warn or fail. */
+  readonly status: Scalars['String']['output'];
+  /** Whether a person may have to give it a PIN. */
+  readonly unlockable: Scalars['Boolean']['output'];
+};
+
+export type CustodySuccess = {
+  readonly __typename?: 'CustodySuccess';
+  readonly custody: Custody;
+  readonly receipt: Receipt;
+};
+
 export type DecideInput = {
   /** The hash that the approver saw. */
   readonly hash: Scalars['String']['input'];
@@ -109,6 +135,17 @@ export type DecideSuccess = {
   readonly receipt: Receipt;
 };
 
+export type DestroyKeyInput = {
+  /** Whether the custody destroys the private key; otherwise it is only forgotten here, and the log says so. */
+  readonly backend: Scalars['Boolean']['input'];
+  readonly key: Scalars['String']['input'];
+  /** The newest version that can be destroyed, where absent. */
+  readonly number?: InputMaybe<Scalars['Int']['input']>;
+  readonly reason: Scalars['String']['input'];
+};
+
+export type DestroyKeyResult = KeySuccess | Refusal;
+
 /** The identity is the key that signs the request's DPoP proof, unless an OIDC issuer and subject are named. */
 export type EnrolFirstOperatorInput = {
   readonly issuer?: InputMaybe<Scalars['String']['input']>;
@@ -117,6 +154,17 @@ export type EnrolFirstOperatorInput = {
 };
 
 export type EnrolFirstOperatorResult = OperatorSuccess | Refusal;
+
+export type EnrollKeyInput = {
+  readonly custody: Scalars['String']['input'];
+  /** Lower case, digits, inner hyphens. */
+  readonly name: Scalars['String']['input'];
+  readonly purpose: Purpose;
+  /** As the custody names its keys; an alias is pinned to what it names now. Never with a PIN. */
+  readonly uri: Scalars['String']['input'];
+};
+
+export type EnrollKeyResult = KeySuccess | Refusal;
 
 /** One entry of the log. The leaf is the fact; the named fields are read from it. */
 export type Entry = {
@@ -187,6 +235,11 @@ export type Explanation = {
   readonly text: ReadonlyArray<Scalars['String']['output']>;
 };
 
+export type Exportable =
+  | 'NO'
+  | 'UNKNOWN'
+  | 'YES';
+
 /** What `signet doctor` shows. */
 export type Health = {
   readonly __typename?: 'Health';
@@ -231,10 +284,25 @@ export type Key = Node & {
   readonly __typename?: 'Key';
   /** The versions that sign now. */
   readonly current: ReadonlyArray<KeyVersion>;
+  /** Entries of the log that name this key, whatever its version. For people with a role. */
+  readonly entries: EntryConnection;
   readonly id: Scalars['ID']['output'];
   readonly name: Scalars['String']['output'];
+  /** How many requests were ever signed with it, or tried: `entries` of type sign.outcome. For people with a role. */
+  readonly outcomes: Scalars['LeafIndex']['output'];
   readonly purpose: Purpose;
+  readonly rotation?: Maybe<Rotation>;
   readonly versions: ReadonlyArray<KeyVersion>;
+};
+
+
+/** A role, such as `release`. */
+export type KeyEntriesArgs = {
+  after?: InputMaybe<Scalars['String']['input']>;
+  before?: InputMaybe<Scalars['String']['input']>;
+  filter: EntryFilter;
+  first?: InputMaybe<Scalars['Int']['input']>;
+  last?: InputMaybe<Scalars['Int']['input']>;
 };
 
 export type KeyAlgorithm =
@@ -242,7 +310,11 @@ export type KeyAlgorithm =
   | 'EC_P384'
   | 'ED25519'
   | 'RSA_3072'
-  | 'RSA_4096';
+  /** RSASSA-PSS with SHA-256 and a salt of 32 bytes. Messages only, no digests. */
+  | 'RSA_3072_PSS'
+  | 'RSA_4096'
+  /** RSASSA-PSS with SHA-256 and a salt of 32 bytes. Messages only, no digests. */
+  | 'RSA_4096_PSS';
 
 /** NIST SP 800-57 Part 1, section 7. */
 export type KeyState =
@@ -263,15 +335,19 @@ export type KeyVersion = Node & {
   readonly __typename?: 'KeyVersion';
   readonly algorithm: KeyAlgorithm;
   readonly createdAt: Scalars['DateTime']['output'];
-  /** Kind of the custody that holds the private key. */
+  /** Name of the custody that holds the private key; its kind where it has no name of its own. */
   readonly custody: Scalars['String']['output'];
   /** Lower-case hex SHA-256 of the public key's SPKI DER. */
   readonly fingerprint: Scalars['String']['output'];
   readonly id: Scalars['ID']['output'];
   readonly key: Scalars['String']['output'];
   readonly number: Scalars['Int']['output'];
+  /** As it was found when the key came in; absent where an older version took it in. */
+  readonly protection?: Maybe<Protection>;
   readonly publicKey: Scalars['Pem']['output'];
   readonly state: KeyState;
+  /** From then on the public key is in no trust document any more, where a rotation set an end. */
+  readonly trustedUntil?: Maybe<Scalars['DateTime']['output']>;
   readonly uri: Scalars['String']['output'];
 };
 
@@ -283,26 +359,36 @@ export type Mutation = {
   readonly addOperator: AddOperatorResult;
   /** By somebody other than the requester; the action then takes effect. */
   readonly approve: DecideResult;
+  /** Before the switch: the old version goes on, and the new one never signs. */
+  readonly cancelRotation: CancelRotationResult;
   /** By its holder. */
   readonly closeSigningSession: CloseSigningSessionResult;
   /** A new key, in PRE_ACTIVATION. */
   readonly createKey: CreateKeyResult;
   readonly deactivateKey: ChangeKeyStateResult;
   readonly deny: DecideResult;
+  /** Takes two people unless the configuration says one. Never silent at the backend: `backend` says whether it destroys the private key. */
+  readonly destroyKey: DestroyKeyResult;
   /** Enrols the first operator. Works over the local socket only, and only while there is none. */
   readonly enrolFirstOperator: EnrolFirstOperatorResult;
+  /** An existing key of a custody comes in, in PRE_ACTIVATION, after it proved that it is there. */
+  readonly enrollKey: EnrollKeyResult;
   /** A person's session, bound to the key of the request's DPoP proof or to the client certificate. */
   readonly openOperatorSession: OpenOperatorSessionResult;
   readonly openSigningSession: OpenSigningSessionResult;
   readonly removeOperator: RemoveOperatorResult;
-  /** Stops the key at once and revokes every open session that covers it. */
+  /** Stops the key at once and revokes every open session that covers it, in one transaction. */
   readonly reportKeyCompromised: ChangeKeyStateResult;
   /** From SUSPENDED back to ACTIVE. Takes two people unless the configuration says one. */
   readonly resumeKey: ChangeKeyStateResult;
   /** By an operator. */
   readonly revokeSigningSession: RevokeSigningSessionResult;
+  /** A new version is made, published, and signs when its propagation time is over. Takes two people unless the configuration says one. */
+  readonly rotateKey: RotateKeyResult;
   readonly sign: SignResult;
   readonly suspendKey: ChangeKeyStateResult;
+  /** Gives a token its PIN, once. The PIN stays in the daemon's memory until it ends, and is written nowhere. */
+  readonly unlockCustody: UnlockCustodyResult;
 };
 
 
@@ -318,6 +404,11 @@ export type MutationAddOperatorArgs = {
 
 export type MutationApproveArgs = {
   input: DecideInput;
+};
+
+
+export type MutationCancelRotationArgs = {
+  input: CancelRotationInput;
 };
 
 
@@ -341,8 +432,18 @@ export type MutationDenyArgs = {
 };
 
 
+export type MutationDestroyKeyArgs = {
+  input: DestroyKeyInput;
+};
+
+
 export type MutationEnrolFirstOperatorArgs = {
   input: EnrolFirstOperatorInput;
+};
+
+
+export type MutationEnrollKeyArgs = {
+  input: EnrollKeyInput;
 };
 
 
@@ -376,6 +477,11 @@ export type MutationRevokeSigningSessionArgs = {
 };
 
 
+export type MutationRotateKeyArgs = {
+  input: RotateKeyInput;
+};
+
+
 export type MutationSignArgs = {
   input: SignInput;
 };
@@ -383,6 +489,11 @@ export type MutationSignArgs = {
 
 export type MutationSuspendKeyArgs = {
   input: ChangeKeyStateInput;
+};
+
+
+export type MutationUnlockCustodyArgs = {
+  input: UnlockCustodyInput;
 };
 
 export type Node = {
@@ -505,6 +616,25 @@ export type Principal = {
   readonly subject?: Maybe<Scalars['String']['output']>;
 };
 
+/** What keeps a private key, and how that is known. */
+export type Protection = {
+  readonly __typename?: 'Protection';
+  /** What the backend only says of itself. */
+  readonly claimed: ReadonlyArray<Scalars['String']['output']>;
+  readonly exportable: Exportable;
+  readonly level: ProtectionLevel;
+  /** What there is evidence for. */
+  readonly proved: ReadonlyArray<Scalars['String']['output']>;
+};
+
+export type ProtectionLevel =
+  /** Inside a device that attested it. */
+  | 'DEVICE'
+  /** In this daemon's process. */
+  | 'PROCESS'
+  /** Behind a service. */
+  | 'SERVICE';
+
 /** One purpose per key. BLOB and RAW_DIGEST sign a digest that the caller computed: granted apart, shown apart. */
 export type Purpose =
   | 'ATTESTATION'
@@ -518,6 +648,7 @@ export type Query = {
   readonly blob?: Maybe<Scalars['Base64']['output']>;
   readonly checkpoint?: Maybe<Checkpoint>;
   readonly consistency: ConsistencyProof;
+  readonly custodies: ReadonlyArray<Custody>;
   readonly entries: EntryConnection;
   readonly entry?: Maybe<Entry>;
   readonly explain: Explanation;
@@ -528,6 +659,8 @@ export type Query = {
   readonly operators: ReadonlyArray<Operator>;
   readonly pendingActions: ReadonlyArray<PendingAction>;
   readonly policy: Policy;
+  /** From one day inclusive to another exclusive, `YYYY-MM-DD` in UTC; of one key or all. For people with a role; itself an entry. */
+  readonly reconcile: Reconciliation;
   readonly session?: Maybe<SigningSession>;
   readonly sessions: SigningSessionConnection;
   /** Who you are to Signet. */
@@ -587,6 +720,13 @@ export type QueryPendingActionsArgs = {
 };
 
 
+export type QueryReconcileArgs = {
+  from: Scalars['String']['input'];
+  key?: InputMaybe<Scalars['String']['input']>;
+  to: Scalars['String']['input'];
+};
+
+
 export type QuerySessionArgs = {
   id: Scalars['ID']['input'];
 };
@@ -612,6 +752,41 @@ export type Receipt = {
   readonly leaf: Scalars['Base64']['output'];
   /** C2SP tlog-proof; its `extra` line holds the leaf. */
   readonly tlogProof: Scalars['String']['output'];
+};
+
+export type ReconcileVerdict =
+  | 'AGREES'
+  | 'MISSING'
+  | 'NOT_TOLD'
+  /** More than `unknown` explains: the key was used past Signet, or the day turned in between. */
+  | 'SURPLUS';
+
+export type ReconciledDay = {
+  readonly __typename?: 'ReconciledDay';
+  /** Signatures as the custody counted them; null where it cannot tell. */
+  readonly backend?: Maybe<Scalars['Int']['output']>;
+  readonly custody: Scalars['String']['output'];
+  /** `YYYY-MM-DD` */
+  readonly day: Scalars['String']['output'];
+  /** `backend` less what was done or withheld. */
+  readonly difference?: Maybe<Scalars['Int']['output']>;
+  /** Signatures by the log: released; made and not released; perhaps made. */
+  readonly done: Scalars['Int']['output'];
+  readonly key: Scalars['String']['output'];
+  readonly meaning: Scalars['String']['output'];
+  readonly number: Scalars['Int']['output'];
+  readonly unknown: Scalars['Int']['output'];
+  readonly verdict: ReconcileVerdict;
+  readonly withheld: Scalars['Int']['output'];
+};
+
+/** What was recorded of keys beside what their custodies counted. */
+export type Reconciliation = {
+  readonly __typename?: 'Reconciliation';
+  /** By key, version and day (UTC); days without any use are left out. */
+  readonly days: ReadonlyArray<ReconciledDay>;
+  readonly from: Scalars['String']['output'];
+  readonly to: Scalars['String']['output'];
 };
 
 /** An expected no: the caller's doing, with what to do next. */
@@ -655,6 +830,56 @@ export type Role =
   | 'AUDITOR'
   /** Changes: keys, sessions, operators. */
   | 'OPERATOR';
+
+export type RotateKeyInput = {
+  /** Where the new version is to live; where the old one does, where absent. */
+  readonly custody?: InputMaybe<Scalars['String']['input']>;
+  /** Asked again under the same one, the answer is the rotation that there is. */
+  readonly idempotencyKey: Scalars['ID']['input'];
+  readonly key: Scalars['String']['input'];
+  /** At most P90D; the configuration's, where absent. */
+  readonly propagation?: InputMaybe<Scalars['Duration']['input']>;
+  readonly reason: Scalars['String']['input'];
+  /** At most P3650D; the configuration's, where absent. */
+  readonly retireAfter?: InputMaybe<Scalars['Duration']['input']>;
+  /** An existing key at that custody; the custody makes one, where absent. */
+  readonly uri?: InputMaybe<Scalars['String']['input']>;
+};
+
+export type RotateKeyResult = KeySuccess | Refusal;
+
+/** The newest rotation of a key, under way or over: publish before sign. */
+export type Rotation = {
+  readonly __typename?: 'Rotation';
+  readonly begunAt: Scalars['DateTime']['output'];
+  /** Custody of the new version. */
+  readonly custody: Scalars['String']['output'];
+  readonly endedAt?: Maybe<Scalars['DateTime']['output']>;
+  readonly from: Scalars['Int']['output'];
+  /** `ro_…` */
+  readonly name: Scalars['String']['output'];
+  /** How long the new public key is published before it signs. */
+  readonly propagation: Scalars['Duration']['output'];
+  readonly publishedAt?: Maybe<Scalars['DateTime']['output']>;
+  /** How long the old one stays published after the switch; for good where absent. */
+  readonly retireAfter?: Maybe<Scalars['Duration']['output']>;
+  readonly step: RotationStep;
+  /** When the switch is due. */
+  readonly switchAt?: Maybe<Scalars['DateTime']['output']>;
+  readonly to: Scalars['Int']['output'];
+  /** Why it does not go on, in words; absent where it does. */
+  readonly trouble?: Maybe<Scalars['String']['output']>;
+};
+
+export type RotationStep =
+  /** The custody is being asked for the new version. */
+  | 'BEGUN'
+  | 'CANCELLED'
+  | 'MADE'
+  /** The new public key stands in the trust documents, and does not sign yet. */
+  | 'PUBLISHED'
+  /** The new version signs, the old one verifies only. */
+  | 'SWITCHED';
 
 export type SessionFilter = {
   readonly key?: InputMaybe<Scalars['String']['input']>;
@@ -703,7 +928,7 @@ export type SignSuccess = {
 
 export type Signature = {
   readonly __typename?: 'Signature';
-  /** ecdsa-sha2-256, ecdsa-sha2-384, ed25519 or rsa-pkcs1v15-sha2-256. */
+  /** ecdsa-sha2-256, ecdsa-sha2-384, ed25519, rsa-pkcs1v15-sha2-256 or rsa-pss-sha2-256 (salt of 32 bytes). */
   readonly algorithm: Scalars['String']['output'];
   /** Sigstore bundle v0.3. */
   readonly bundle?: Maybe<Scalars['JSON']['output']>;
@@ -762,6 +987,16 @@ export type SubjectInput = {
   readonly digest: Scalars['Digest']['input'];
   readonly name: Scalars['String']['input'];
 };
+
+export type UnlockCustodyInput = {
+  /** Name of the custody. */
+  readonly custody: Scalars['String']['input'];
+  readonly pin: Scalars['String']['input'];
+  /** At least 16 random characters: the log keeps the hash of a request, and without these a short PIN could be guessed from it. */
+  readonly salt: Scalars['String']['input'];
+};
+
+export type UnlockCustodyResult = CustodySuccess | Refusal;
 
 
 
@@ -838,6 +1073,10 @@ export type ResolversUnionTypes<_RefType extends Record<string, unknown>> = {
     | ( Omit<OperatorSuccess, 'operator' | 'receipt'> & { operator: _RefType['Operator'], receipt: _RefType['Receipt'] } )
     | ( RefusalOf )
   ;
+  CancelRotationResult:
+    | ( Omit<KeySuccess, 'key' | 'receipt'> & { key: _RefType['Key'], receipt: _RefType['Receipt'] } )
+    | ( RefusalOf )
+  ;
   ChangeKeyStateResult:
     | ( Omit<KeySuccess, 'key' | 'receipt'> & { key: _RefType['Key'], receipt: _RefType['Receipt'] } )
     | ( RefusalOf )
@@ -854,8 +1093,16 @@ export type ResolversUnionTypes<_RefType extends Record<string, unknown>> = {
     | ( Omit<DecideSuccess, 'pending' | 'receipt'> & { pending: _RefType['PendingAction'], receipt: _RefType['Receipt'] } )
     | ( RefusalOf )
   ;
+  DestroyKeyResult:
+    | ( Omit<KeySuccess, 'key' | 'receipt'> & { key: _RefType['Key'], receipt: _RefType['Receipt'] } )
+    | ( RefusalOf )
+  ;
   EnrolFirstOperatorResult:
     | ( Omit<OperatorSuccess, 'operator' | 'receipt'> & { operator: _RefType['Operator'], receipt: _RefType['Receipt'] } )
+    | ( RefusalOf )
+  ;
+  EnrollKeyResult:
+    | ( Omit<KeySuccess, 'key' | 'receipt'> & { key: _RefType['Key'], receipt: _RefType['Receipt'] } )
     | ( RefusalOf )
   ;
   OpenOperatorSessionResult:
@@ -874,9 +1121,17 @@ export type ResolversUnionTypes<_RefType extends Record<string, unknown>> = {
     | ( RefusalOf )
     | ( Omit<SessionSuccess, 'receipt' | 'session'> & { receipt: _RefType['Receipt'], session: _RefType['SigningSession'] } )
   ;
+  RotateKeyResult:
+    | ( Omit<KeySuccess, 'key' | 'receipt'> & { key: _RefType['Key'], receipt: _RefType['Receipt'] } )
+    | ( RefusalOf )
+  ;
   SignResult:
     | ( RefusalOf )
     | ( Signed )
+  ;
+  UnlockCustodyResult:
+    | ( Omit<CustodySuccess, 'custody' | 'receipt'> & { custody: _RefType['Custody'], receipt: _RefType['Receipt'] } )
+    | ( RefusalOf )
   ;
 };
 
@@ -898,6 +1153,8 @@ export type ResolversTypes = {
   Base64: ResolverTypeWrapper<Scalars['Base64']['output']>;
   BlobItem: BlobItem;
   Boolean: ResolverTypeWrapper<Scalars['Boolean']['output']>;
+  CancelRotationInput: CancelRotationInput;
+  CancelRotationResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['CancelRotationResult']>;
   ChangeKeyStateInput: ChangeKeyStateInput;
   ChangeKeyStateResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['ChangeKeyStateResult']>;
   Checkpoint: ResolverTypeWrapper<CheckpointOf>;
@@ -906,20 +1163,27 @@ export type ResolversTypes = {
   ConsistencyProof: ResolverTypeWrapper<ConsistencyProof>;
   CreateKeyInput: CreateKeyInput;
   CreateKeyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['CreateKeyResult']>;
+  Custody: ResolverTypeWrapper<CustodyStatus>;
+  CustodySuccess: ResolverTypeWrapper<Omit<CustodySuccess, 'custody' | 'receipt'> & { custody: ResolversTypes['Custody'], receipt: ResolversTypes['Receipt'] }>;
   DateTime: ResolverTypeWrapper<Scalars['DateTime']['output']>;
   DecideInput: DecideInput;
   DecideResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['DecideResult']>;
   DecideSuccess: ResolverTypeWrapper<Omit<DecideSuccess, 'pending' | 'receipt'> & { pending: ResolversTypes['PendingAction'], receipt: ResolversTypes['Receipt'] }>;
+  DestroyKeyInput: DestroyKeyInput;
+  DestroyKeyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['DestroyKeyResult']>;
   Digest: ResolverTypeWrapper<Scalars['Digest']['output']>;
   Duration: ResolverTypeWrapper<Scalars['Duration']['output']>;
   EnrolFirstOperatorInput: EnrolFirstOperatorInput;
   EnrolFirstOperatorResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['EnrolFirstOperatorResult']>;
+  EnrollKeyInput: EnrollKeyInput;
+  EnrollKeyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['EnrollKeyResult']>;
   Entry: ResolverTypeWrapper<LogEntry>;
   EntryConnection: ResolverTypeWrapper<Omit<EntryConnection, 'checkpoint' | 'edges' | 'nodes'> & { checkpoint: ResolversTypes['Checkpoint'], edges: ReadonlyArray<ResolversTypes['EntryEdge']>, nodes: ReadonlyArray<ResolversTypes['Entry']> }>;
   EntryEdge: ResolverTypeWrapper<Omit<EntryEdge, 'node'> & { node: ResolversTypes['Entry'] }>;
   EntryFilter: EntryFilter;
   ExplainInput: ExplainInput;
   Explanation: ResolverTypeWrapper<Explained>;
+  Exportable: Exportable;
   Float: ResolverTypeWrapper<Scalars['Float']['output']>;
   Health: ResolverTypeWrapper<Health>;
   HealthCheck: ResolverTypeWrapper<HealthCheck>;
@@ -952,16 +1216,25 @@ export type ResolversTypes = {
   Policy: ResolverTypeWrapper<PolicySet>;
   PolicyFile: ResolverTypeWrapper<PolicyFile>;
   Principal: ResolverTypeWrapper<PrincipalOf>;
+  Protection: ResolverTypeWrapper<Protection>;
+  ProtectionLevel: ProtectionLevel;
   Purpose: Purpose;
   Query: ResolverTypeWrapper<Record<PropertyKey, never>>;
   RawDigestItem: RawDigestItem;
   Receipt: ResolverTypeWrapper<ReceiptOf>;
+  ReconcileVerdict: ReconcileVerdict;
+  ReconciledDay: ResolverTypeWrapper<ReconciledDay>;
+  Reconciliation: ResolverTypeWrapper<Reconciliation>;
   Refusal: ResolverTypeWrapper<RefusalOf>;
   RemoveOperatorInput: RemoveOperatorInput;
   RemoveOperatorResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['RemoveOperatorResult']>;
   RevokeSigningSessionInput: RevokeSigningSessionInput;
   RevokeSigningSessionResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['RevokeSigningSessionResult']>;
   Role: Role;
+  RotateKeyInput: RotateKeyInput;
+  RotateKeyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['RotateKeyResult']>;
+  Rotation: ResolverTypeWrapper<RotationOf>;
+  RotationStep: RotationStep;
   SessionFilter: SessionFilter;
   SessionState: SessionState;
   SessionSuccess: ResolverTypeWrapper<Omit<SessionSuccess, 'receipt' | 'session'> & { receipt: ResolversTypes['Receipt'], session: ResolversTypes['SigningSession'] }>;
@@ -976,6 +1249,8 @@ export type ResolversTypes = {
   StatementItem: StatementItem;
   String: ResolverTypeWrapper<Scalars['String']['output']>;
   SubjectInput: SubjectInput;
+  UnlockCustodyInput: UnlockCustodyInput;
+  UnlockCustodyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['UnlockCustodyResult']>;
 };
 
 /** Mapping between all available schema types and the resolvers parents */
@@ -985,6 +1260,8 @@ export type ResolversParentTypes = {
   Base64: Scalars['Base64']['output'];
   BlobItem: BlobItem;
   Boolean: Scalars['Boolean']['output'];
+  CancelRotationInput: CancelRotationInput;
+  CancelRotationResult: ResolversUnionTypes<ResolversParentTypes>['CancelRotationResult'];
   ChangeKeyStateInput: ChangeKeyStateInput;
   ChangeKeyStateResult: ResolversUnionTypes<ResolversParentTypes>['ChangeKeyStateResult'];
   Checkpoint: CheckpointOf;
@@ -993,14 +1270,20 @@ export type ResolversParentTypes = {
   ConsistencyProof: ConsistencyProof;
   CreateKeyInput: CreateKeyInput;
   CreateKeyResult: ResolversUnionTypes<ResolversParentTypes>['CreateKeyResult'];
+  Custody: CustodyStatus;
+  CustodySuccess: Omit<CustodySuccess, 'custody' | 'receipt'> & { custody: ResolversParentTypes['Custody'], receipt: ResolversParentTypes['Receipt'] };
   DateTime: Scalars['DateTime']['output'];
   DecideInput: DecideInput;
   DecideResult: ResolversUnionTypes<ResolversParentTypes>['DecideResult'];
   DecideSuccess: Omit<DecideSuccess, 'pending' | 'receipt'> & { pending: ResolversParentTypes['PendingAction'], receipt: ResolversParentTypes['Receipt'] };
+  DestroyKeyInput: DestroyKeyInput;
+  DestroyKeyResult: ResolversUnionTypes<ResolversParentTypes>['DestroyKeyResult'];
   Digest: Scalars['Digest']['output'];
   Duration: Scalars['Duration']['output'];
   EnrolFirstOperatorInput: EnrolFirstOperatorInput;
   EnrolFirstOperatorResult: ResolversUnionTypes<ResolversParentTypes>['EnrolFirstOperatorResult'];
+  EnrollKeyInput: EnrollKeyInput;
+  EnrollKeyResult: ResolversUnionTypes<ResolversParentTypes>['EnrollKeyResult'];
   Entry: LogEntry;
   EntryConnection: Omit<EntryConnection, 'checkpoint' | 'edges' | 'nodes'> & { checkpoint: ResolversParentTypes['Checkpoint'], edges: ReadonlyArray<ResolversParentTypes['EntryEdge']>, nodes: ReadonlyArray<ResolversParentTypes['Entry']> };
   EntryEdge: Omit<EntryEdge, 'node'> & { node: ResolversParentTypes['Entry'] };
@@ -1036,14 +1319,20 @@ export type ResolversParentTypes = {
   Policy: PolicySet;
   PolicyFile: PolicyFile;
   Principal: PrincipalOf;
+  Protection: Protection;
   Query: Record<PropertyKey, never>;
   RawDigestItem: RawDigestItem;
   Receipt: ReceiptOf;
+  ReconciledDay: ReconciledDay;
+  Reconciliation: Reconciliation;
   Refusal: RefusalOf;
   RemoveOperatorInput: RemoveOperatorInput;
   RemoveOperatorResult: ResolversUnionTypes<ResolversParentTypes>['RemoveOperatorResult'];
   RevokeSigningSessionInput: RevokeSigningSessionInput;
   RevokeSigningSessionResult: ResolversUnionTypes<ResolversParentTypes>['RevokeSigningSessionResult'];
+  RotateKeyInput: RotateKeyInput;
+  RotateKeyResult: ResolversUnionTypes<ResolversParentTypes>['RotateKeyResult'];
+  Rotation: RotationOf;
   SessionFilter: SessionFilter;
   SessionSuccess: Omit<SessionSuccess, 'receipt' | 'session'> & { receipt: ResolversParentTypes['Receipt'], session: ResolversParentTypes['SigningSession'] };
   SignInput: SignInput;
@@ -1057,6 +1346,8 @@ export type ResolversParentTypes = {
   StatementItem: StatementItem;
   String: Scalars['String']['output'];
   SubjectInput: SubjectInput;
+  UnlockCustodyInput: UnlockCustodyInput;
+  UnlockCustodyResult: ResolversUnionTypes<ResolversParentTypes>['UnlockCustodyResult'];
 };
 
 export type AddOperatorResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['AddOperatorResult'] = ResolversParentTypes['AddOperatorResult']> = {
@@ -1066,6 +1357,10 @@ export type AddOperatorResultResolvers<ContextType = RequestContext, ParentType 
 export interface Base64ScalarConfig extends GraphQLScalarTypeConfig<ResolversTypes['Base64'], any> {
   name: 'Base64';
 }
+
+export type CancelRotationResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['CancelRotationResult'] = ResolversParentTypes['CancelRotationResult']> = {
+  __resolveType: TypeResolveFn<'KeySuccess' | 'Refusal', ParentType, ContextType>;
+};
 
 export type ChangeKeyStateResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['ChangeKeyStateResult'] = ResolversParentTypes['ChangeKeyStateResult']> = {
   __resolveType: TypeResolveFn<'KeySuccess' | 'Refusal', ParentType, ContextType>;
@@ -1093,6 +1388,21 @@ export type CreateKeyResultResolvers<ContextType = RequestContext, ParentType ex
   __resolveType: TypeResolveFn<'KeySuccess' | 'Refusal', ParentType, ContextType>;
 };
 
+export type CustodyResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Custody'] = ResolversParentTypes['Custody']> = {
+  hint?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
+  kind?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  message?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  status?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  unlockable?: Resolver<ResolversTypes['Boolean'], ParentType, ContextType>;
+};
+
+export type CustodySuccessResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['CustodySuccess'] = ResolversParentTypes['CustodySuccess']> = {
+  custody?: Resolver<ResolversTypes['Custody'], ParentType, ContextType>;
+  receipt?: Resolver<ResolversTypes['Receipt'], ParentType, ContextType>;
+  __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
+};
+
 export interface DateTimeScalarConfig extends GraphQLScalarTypeConfig<ResolversTypes['DateTime'], any> {
   name: 'DateTime';
 }
@@ -1107,6 +1417,10 @@ export type DecideSuccessResolvers<ContextType = RequestContext, ParentType exte
   __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
 };
 
+export type DestroyKeyResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['DestroyKeyResult'] = ResolversParentTypes['DestroyKeyResult']> = {
+  __resolveType: TypeResolveFn<'KeySuccess' | 'Refusal', ParentType, ContextType>;
+};
+
 export interface DigestScalarConfig extends GraphQLScalarTypeConfig<ResolversTypes['Digest'], any> {
   name: 'Digest';
 }
@@ -1117,6 +1431,10 @@ export interface DurationScalarConfig extends GraphQLScalarTypeConfig<ResolversT
 
 export type EnrolFirstOperatorResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['EnrolFirstOperatorResult'] = ResolversParentTypes['EnrolFirstOperatorResult']> = {
   __resolveType: TypeResolveFn<'OperatorSuccess' | 'Refusal', ParentType, ContextType>;
+};
+
+export type EnrollKeyResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['EnrollKeyResult'] = ResolversParentTypes['EnrollKeyResult']> = {
+  __resolveType: TypeResolveFn<'KeySuccess' | 'Refusal', ParentType, ContextType>;
 };
 
 export type EntryResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Entry'] = ResolversParentTypes['Entry']> = {
@@ -1169,9 +1487,12 @@ export interface JsonScalarConfig extends GraphQLScalarTypeConfig<ResolversTypes
 
 export type KeyResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Key'] = ResolversParentTypes['Key']> = {
   current?: Resolver<ReadonlyArray<ResolversTypes['KeyVersion']>, ParentType, ContextType>;
+  entries?: Resolver<ResolversTypes['EntryConnection'], ParentType, ContextType, RequireFields<KeyEntriesArgs, 'filter'>>;
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  outcomes?: Resolver<ResolversTypes['LeafIndex'], ParentType, ContextType>;
   purpose?: Resolver<ResolversTypes['Purpose'], ParentType, ContextType>;
+  rotation?: Resolver<Maybe<ResolversTypes['Rotation']>, ParentType, ContextType>;
   versions?: Resolver<ReadonlyArray<ResolversTypes['KeyVersion']>, ParentType, ContextType>;
   __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
 };
@@ -1190,8 +1511,10 @@ export type KeyVersionResolvers<ContextType = RequestContext, ParentType extends
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   key?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   number?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  protection?: Resolver<Maybe<ResolversTypes['Protection']>, ParentType, ContextType>;
   publicKey?: Resolver<ResolversTypes['Pem'], ParentType, ContextType>;
   state?: Resolver<ResolversTypes['KeyState'], ParentType, ContextType>;
+  trustedUntil?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
   uri?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
 };
@@ -1204,19 +1527,24 @@ export type MutationResolvers<ContextType = RequestContext, ParentType extends R
   activateKey?: Resolver<ResolversTypes['ChangeKeyStateResult'], ParentType, ContextType, RequireFields<MutationActivateKeyArgs, 'input'>>;
   addOperator?: Resolver<ResolversTypes['AddOperatorResult'], ParentType, ContextType, RequireFields<MutationAddOperatorArgs, 'input'>>;
   approve?: Resolver<ResolversTypes['DecideResult'], ParentType, ContextType, RequireFields<MutationApproveArgs, 'input'>>;
+  cancelRotation?: Resolver<ResolversTypes['CancelRotationResult'], ParentType, ContextType, RequireFields<MutationCancelRotationArgs, 'input'>>;
   closeSigningSession?: Resolver<ResolversTypes['CloseSigningSessionResult'], ParentType, ContextType, RequireFields<MutationCloseSigningSessionArgs, 'input'>>;
   createKey?: Resolver<ResolversTypes['CreateKeyResult'], ParentType, ContextType, RequireFields<MutationCreateKeyArgs, 'input'>>;
   deactivateKey?: Resolver<ResolversTypes['ChangeKeyStateResult'], ParentType, ContextType, RequireFields<MutationDeactivateKeyArgs, 'input'>>;
   deny?: Resolver<ResolversTypes['DecideResult'], ParentType, ContextType, RequireFields<MutationDenyArgs, 'input'>>;
+  destroyKey?: Resolver<ResolversTypes['DestroyKeyResult'], ParentType, ContextType, RequireFields<MutationDestroyKeyArgs, 'input'>>;
   enrolFirstOperator?: Resolver<ResolversTypes['EnrolFirstOperatorResult'], ParentType, ContextType, RequireFields<MutationEnrolFirstOperatorArgs, 'input'>>;
+  enrollKey?: Resolver<ResolversTypes['EnrollKeyResult'], ParentType, ContextType, RequireFields<MutationEnrollKeyArgs, 'input'>>;
   openOperatorSession?: Resolver<ResolversTypes['OpenOperatorSessionResult'], ParentType, ContextType, RequireFields<MutationOpenOperatorSessionArgs, 'input'>>;
   openSigningSession?: Resolver<ResolversTypes['OpenSigningSessionResult'], ParentType, ContextType, RequireFields<MutationOpenSigningSessionArgs, 'input'>>;
   removeOperator?: Resolver<ResolversTypes['RemoveOperatorResult'], ParentType, ContextType, RequireFields<MutationRemoveOperatorArgs, 'input'>>;
   reportKeyCompromised?: Resolver<ResolversTypes['ChangeKeyStateResult'], ParentType, ContextType, RequireFields<MutationReportKeyCompromisedArgs, 'input'>>;
   resumeKey?: Resolver<ResolversTypes['ChangeKeyStateResult'], ParentType, ContextType, RequireFields<MutationResumeKeyArgs, 'input'>>;
   revokeSigningSession?: Resolver<ResolversTypes['RevokeSigningSessionResult'], ParentType, ContextType, RequireFields<MutationRevokeSigningSessionArgs, 'input'>>;
+  rotateKey?: Resolver<ResolversTypes['RotateKeyResult'], ParentType, ContextType, RequireFields<MutationRotateKeyArgs, 'input'>>;
   sign?: Resolver<ResolversTypes['SignResult'], ParentType, ContextType, RequireFields<MutationSignArgs, 'input'>>;
   suspendKey?: Resolver<ResolversTypes['ChangeKeyStateResult'], ParentType, ContextType, RequireFields<MutationSuspendKeyArgs, 'input'>>;
+  unlockCustody?: Resolver<ResolversTypes['UnlockCustodyResult'], ParentType, ContextType, RequireFields<MutationUnlockCustodyArgs, 'input'>>;
 };
 
 export type NodeResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Node'] = ResolversParentTypes['Node']> = {
@@ -1305,10 +1633,18 @@ export type PrincipalResolvers<ContextType = RequestContext, ParentType extends 
   subject?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 
+export type ProtectionResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Protection'] = ResolversParentTypes['Protection']> = {
+  claimed?: Resolver<ReadonlyArray<ResolversTypes['String']>, ParentType, ContextType>;
+  exportable?: Resolver<ResolversTypes['Exportable'], ParentType, ContextType>;
+  level?: Resolver<ResolversTypes['ProtectionLevel'], ParentType, ContextType>;
+  proved?: Resolver<ReadonlyArray<ResolversTypes['String']>, ParentType, ContextType>;
+};
+
 export type QueryResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Query'] = ResolversParentTypes['Query']> = {
   blob?: Resolver<Maybe<ResolversTypes['Base64']>, ParentType, ContextType, RequireFields<QueryBlobArgs, 'sha256'>>;
   checkpoint?: Resolver<Maybe<ResolversTypes['Checkpoint']>, ParentType, ContextType, Partial<QueryCheckpointArgs>>;
   consistency?: Resolver<ResolversTypes['ConsistencyProof'], ParentType, ContextType, RequireFields<QueryConsistencyArgs, 'from' | 'to'>>;
+  custodies?: Resolver<ReadonlyArray<ResolversTypes['Custody']>, ParentType, ContextType>;
   entries?: Resolver<ResolversTypes['EntryConnection'], ParentType, ContextType, RequireFields<QueryEntriesArgs, 'filter'>>;
   entry?: Resolver<Maybe<ResolversTypes['Entry']>, ParentType, ContextType, RequireFields<QueryEntryArgs, 'index'>>;
   explain?: Resolver<ResolversTypes['Explanation'], ParentType, ContextType, RequireFields<QueryExplainArgs, 'input'>>;
@@ -1319,6 +1655,7 @@ export type QueryResolvers<ContextType = RequestContext, ParentType extends Reso
   operators?: Resolver<ReadonlyArray<ResolversTypes['Operator']>, ParentType, ContextType>;
   pendingActions?: Resolver<ReadonlyArray<ResolversTypes['PendingAction']>, ParentType, ContextType, Partial<QueryPendingActionsArgs>>;
   policy?: Resolver<ResolversTypes['Policy'], ParentType, ContextType>;
+  reconcile?: Resolver<ResolversTypes['Reconciliation'], ParentType, ContextType, RequireFields<QueryReconcileArgs, 'from' | 'to'>>;
   session?: Resolver<Maybe<ResolversTypes['SigningSession']>, ParentType, ContextType, RequireFields<QuerySessionArgs, 'id'>>;
   sessions?: Resolver<ResolversTypes['SigningSessionConnection'], ParentType, ContextType, RequireFields<QuerySessionsArgs, 'first'>>;
   viewer?: Resolver<ResolversTypes['Principal'], ParentType, ContextType>;
@@ -1329,6 +1666,26 @@ export type ReceiptResolvers<ContextType = RequestContext, ParentType extends Re
   entry?: Resolver<ResolversTypes['LeafIndex'], ParentType, ContextType>;
   leaf?: Resolver<ResolversTypes['Base64'], ParentType, ContextType>;
   tlogProof?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+};
+
+export type ReconciledDayResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['ReconciledDay'] = ResolversParentTypes['ReconciledDay']> = {
+  backend?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  custody?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  day?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  difference?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
+  done?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  key?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  meaning?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  number?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  unknown?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  verdict?: Resolver<ResolversTypes['ReconcileVerdict'], ParentType, ContextType>;
+  withheld?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+};
+
+export type ReconciliationResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Reconciliation'] = ResolversParentTypes['Reconciliation']> = {
+  days?: Resolver<ReadonlyArray<ResolversTypes['ReconciledDay']>, ParentType, ContextType>;
+  from?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  to?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
 };
 
 export type RefusalResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Refusal'] = ResolversParentTypes['Refusal']> = {
@@ -1349,6 +1706,25 @@ export type RemoveOperatorResultResolvers<ContextType = RequestContext, ParentTy
 
 export type RevokeSigningSessionResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['RevokeSigningSessionResult'] = ResolversParentTypes['RevokeSigningSessionResult']> = {
   __resolveType: TypeResolveFn<'Refusal' | 'SessionSuccess', ParentType, ContextType>;
+};
+
+export type RotateKeyResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['RotateKeyResult'] = ResolversParentTypes['RotateKeyResult']> = {
+  __resolveType: TypeResolveFn<'KeySuccess' | 'Refusal', ParentType, ContextType>;
+};
+
+export type RotationResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Rotation'] = ResolversParentTypes['Rotation']> = {
+  begunAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  custody?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  endedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  from?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  propagation?: Resolver<ResolversTypes['Duration'], ParentType, ContextType>;
+  publishedAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  retireAfter?: Resolver<Maybe<ResolversTypes['Duration']>, ParentType, ContextType>;
+  step?: Resolver<ResolversTypes['RotationStep'], ParentType, ContextType>;
+  switchAt?: Resolver<Maybe<ResolversTypes['DateTime']>, ParentType, ContextType>;
+  to?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
+  trouble?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
 };
 
 export type SessionSuccessResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['SessionSuccess'] = ResolversParentTypes['SessionSuccess']> = {
@@ -1405,20 +1781,29 @@ export type SigningSessionEdgeResolvers<ContextType = RequestContext, ParentType
   node?: Resolver<ResolversTypes['SigningSession'], ParentType, ContextType>;
 };
 
+export type UnlockCustodyResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['UnlockCustodyResult'] = ResolversParentTypes['UnlockCustodyResult']> = {
+  __resolveType: TypeResolveFn<'CustodySuccess' | 'Refusal', ParentType, ContextType>;
+};
+
 export type Resolvers<ContextType = RequestContext> = {
   AddOperatorResult?: AddOperatorResultResolvers<ContextType>;
   Base64?: GraphQLScalarType;
+  CancelRotationResult?: CancelRotationResultResolvers<ContextType>;
   ChangeKeyStateResult?: ChangeKeyStateResultResolvers<ContextType>;
   Checkpoint?: CheckpointResolvers<ContextType>;
   CloseSigningSessionResult?: CloseSigningSessionResultResolvers<ContextType>;
   ConsistencyProof?: ConsistencyProofResolvers<ContextType>;
   CreateKeyResult?: CreateKeyResultResolvers<ContextType>;
+  Custody?: CustodyResolvers<ContextType>;
+  CustodySuccess?: CustodySuccessResolvers<ContextType>;
   DateTime?: GraphQLScalarType;
   DecideResult?: DecideResultResolvers<ContextType>;
   DecideSuccess?: DecideSuccessResolvers<ContextType>;
+  DestroyKeyResult?: DestroyKeyResultResolvers<ContextType>;
   Digest?: GraphQLScalarType;
   Duration?: GraphQLScalarType;
   EnrolFirstOperatorResult?: EnrolFirstOperatorResultResolvers<ContextType>;
+  EnrollKeyResult?: EnrollKeyResultResolvers<ContextType>;
   Entry?: EntryResolvers<ContextType>;
   EntryConnection?: EntryConnectionResolvers<ContextType>;
   EntryEdge?: EntryEdgeResolvers<ContextType>;
@@ -1444,11 +1829,16 @@ export type Resolvers<ContextType = RequestContext> = {
   Policy?: PolicyResolvers<ContextType>;
   PolicyFile?: PolicyFileResolvers<ContextType>;
   Principal?: PrincipalResolvers<ContextType>;
+  Protection?: ProtectionResolvers<ContextType>;
   Query?: QueryResolvers<ContextType>;
   Receipt?: ReceiptResolvers<ContextType>;
+  ReconciledDay?: ReconciledDayResolvers<ContextType>;
+  Reconciliation?: ReconciliationResolvers<ContextType>;
   Refusal?: RefusalResolvers<ContextType>;
   RemoveOperatorResult?: RemoveOperatorResultResolvers<ContextType>;
   RevokeSigningSessionResult?: RevokeSigningSessionResultResolvers<ContextType>;
+  RotateKeyResult?: RotateKeyResultResolvers<ContextType>;
+  Rotation?: RotationResolvers<ContextType>;
   SessionSuccess?: SessionSuccessResolvers<ContextType>;
   SignResult?: SignResultResolvers<ContextType>;
   SignSuccess?: SignSuccessResolvers<ContextType>;
@@ -1456,5 +1846,6 @@ export type Resolvers<ContextType = RequestContext> = {
   SigningSession?: SigningSessionResolvers<ContextType>;
   SigningSessionConnection?: SigningSessionConnectionResolvers<ContextType>;
   SigningSessionEdge?: SigningSessionEdgeResolvers<ContextType>;
+  UnlockCustodyResult?: UnlockCustodyResultResolvers<ContextType>;
 };
 

@@ -20,6 +20,7 @@ import { isOpen, logFile, logPrefix, treePath } from "./log-routes.ts";
 import type { Outcome, ServerMetrics } from "./metrics.ts";
 import { paramsOf } from "./params.ts";
 import { resultText } from "./result-text.ts";
+import { trustDocument, trustFile, trustPrefix } from "./trust-routes.ts";
 
 export interface ServerParts {
   readonly broker: Broker;
@@ -157,11 +158,7 @@ const routes: Readonly<Record<string, Readonly<Record<string, Route>>>> = {
 
 function answerTo(exchange: Exchange, front: Front): Answer | Promise<Answer> {
   const { path, request, id } = exchange;
-  const methods = Object.hasOwn(routes, path)
-    ? routes[path]
-    : path.startsWith(logPrefix)
-      ? { GET: logRoute }
-      : undefined;
+  const methods = Object.hasOwn(routes, path) ? routes[path] : below(path);
   if (methods === undefined)
     return problem(404, refusalError(refuse("NOT_FOUND", "there is nothing at this path"), id));
   const route = methods[request.method === "HEAD" ? "GET" : (request.method ?? "")];
@@ -170,6 +167,11 @@ function answerTo(exchange: Exchange, front: Front): Answer | Promise<Answer> {
   return problem(405, refusalError(refuse("INPUT_INVALID", `this path answers to ${allowed} only`), id), {
     Allow: allowed,
   });
+}
+
+function below(path: string): Readonly<Record<string, Route>> | undefined {
+  if (path.startsWith(logPrefix)) return { GET: logRoute };
+  return path.startsWith(trustPrefix) ? { GET: trustRoute } : undefined;
 }
 
 /** Strangers hear whether; why is for whoever is on this machine, for our log (once) and for `signet doctor`. */
@@ -201,6 +203,17 @@ async function logRoute(exchange: Exchange, front: Front): Promise<Answer> {
   const caller = free ? nobody : await broker.authenticate(credentialsOf(exchange, noBody), exchange.id);
   if (isRefusal(caller)) return unauthenticated(caller, exchange.id);
   return during(exchange, front, caller, (call) => logFile(broker, call, path, free));
+}
+
+async function trustRoute(exchange: Exchange, front: Front): Promise<Answer> {
+  const { broker } = front.parts;
+  const document = trustDocument(exchange.path);
+  if (document === undefined)
+    return problem(404, refusalError(refuse("NOT_FOUND", "there is no such trust document"), exchange.id));
+  const open = exchange.listening.listener.openTrust;
+  const caller = open ? nobody : await broker.authenticate(credentialsOf(exchange, noBody), exchange.id);
+  if (isRefusal(caller)) return unauthenticated(caller, exchange.id);
+  return during(exchange, front, caller, (call) => trustFile(broker, call, document, open, exchange.request));
 }
 
 async function graphqlRoute(exchange: Exchange, front: Front): Promise<Answer> {

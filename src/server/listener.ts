@@ -14,6 +14,8 @@ interface Common {
   readonly publicUrl?: string | undefined;
   /** Checkpoint and hash tiles for everybody; entries always need an auditor. */
   readonly openLog: boolean;
+  /** The documents below /trust/ for everybody: public keys, and the names of keys. */
+  readonly openTrust: boolean;
   /** Whether GET /metrics answers here. */
   readonly metrics: boolean;
 }

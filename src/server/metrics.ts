@@ -1,8 +1,10 @@
-// What /metrics says (Prometheus text format). Every label is one of a list that we wrote: never a name, a path or an id
+// What /metrics says (Prometheus text format). Every label is one of a list that we or the operator
+// wrote: never a name, a path or an id
 // from a request, so that no caller can make the number of time series grow.
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Code } from "../model/errors.ts";
+import type { CustodyLoad } from "../ports/custody.ts";
 import type { Metrics } from "../ports/metrics.ts";
 
 export const outcomes = ["ok", "refused", "unauthenticated", "invalid", "fault", "overloaded"] as const;
@@ -14,6 +16,10 @@ export interface Gauges {
   /** Entries of the log. */
   readonly logSize: () => number;
   readonly openSessions: () => number | Promise<number>;
+  /** By name, those outside the process. */
+  readonly custodies?: (() => ReadonlyMap<string, CustodyLoad>) | undefined;
+  /** Key versions that are not at their custody as they were recorded, by what is wrong: a list of our own. */
+  readonly drift?: (() => ReadonlyMap<string, number>) | undefined;
 }
 
 export interface ServerMetrics extends Metrics {
@@ -23,7 +29,7 @@ export interface ServerMetrics extends Metrics {
   expose(): Promise<{ readonly type: string; readonly text: string }>;
 }
 
-export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
+export function prometheus({ logSize, openSessions, custodies = noCustodies, drift }: Gauges): ServerMetrics {
   const registry = new Registry();
   const registers = [registry];
   collectDefaultMetrics({ register: registry });
@@ -75,6 +81,51 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
     });
   gauge("signet_log_size", "Entries of the log.", logSize);
   gauge("signet_sessions_open", "Signing sessions that are open.", openSessions);
+  new Gauge({
+    name: "signet_key_drift",
+    help: "Key versions that are not at their custody as they were recorded, by finding; unreachable: no verdict.",
+    labelNames: ["finding"],
+    registers,
+    collect() {
+      for (const [finding, count] of drift?.() ?? []) this.set({ finding }, count);
+    },
+  });
+  const calls = new Counter({
+    name: "signet_custody_calls_total",
+    help: "Calls of custodies outside the process by result: ok, or the code of a fault.",
+    labelNames: ["custody", "call", "result"],
+    registers,
+  });
+  const callSeconds = new Histogram({
+    name: "signet_custody_call_seconds",
+    help: "Calls of custodies outside the process, with their waiting for a turn.",
+    labelNames: ["custody", "call"],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30],
+    registers,
+  });
+  const ofCustodies = <L extends string>(
+    name: string,
+    help: string,
+    labelNames: readonly L[],
+    read: (load: CustodyLoad) => readonly (readonly [Readonly<Record<L, string>>, number])[],
+  ) =>
+    new Gauge({
+      name,
+      help,
+      labelNames: ["custody", ...labelNames],
+      registers,
+      collect() {
+        for (const [custody, load] of custodies())
+          for (const [labels, value] of read(load)) this.set({ custody, ...labels }, value);
+      },
+    });
+  ofCustodies("signet_custody_calls_running", "Calls of a custody under way.", [], ({ running }) => [[{}, running]]);
+  ofCustodies("signet_custody_calls_waiting", "Calls of a custody that wait for a turn.", [], ({ waiting }) => [
+    [{}, waiting],
+  ]);
+  ofCustodies("signet_custody_breaker", "1 for the state that a custody's breaker is in.", ["state"], (load) =>
+    breakerStates.map((state) => [{ state }, state === load.breaker ? 1 : 0]),
+  );
 
   return {
     refused: byCode("signet_refusals_total", "Refusals by code."),
@@ -82,6 +133,10 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
     stranger: byCode("signet_strangers_total", "Refusals of callers whom no grant and no role names; not in the log."),
     signed: (labels, count) => {
       signatures.inc(labels, count);
+    },
+    custodyCalled({ custody, call, result }, seconds) {
+      calls.inc({ custody, call, result });
+      callSeconds.observe({ custody, call }, seconds);
     },
     committed(seconds, leaves) {
       commits.observe(seconds);
@@ -96,6 +151,9 @@ export function prometheus({ logSize, openSessions }: Gauges): ServerMetrics {
     },
   };
 }
+
+const noCustodies = (): ReadonlyMap<string, CustodyLoad> => new Map();
+const breakerStates = ["closed", "open", "half-open"] as const satisfies readonly CustodyLoad["breaker"][];
 
 /** A database that cannot be asked must not take the other numbers with it: then, of all times, they are looked at. */
 async function settled(read: () => number | Promise<number>): Promise<number> {

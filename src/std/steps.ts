@@ -11,6 +11,17 @@ export const steps = [
   "open.after-commit",
   "key.after-create-intent",
   "key.after-create",
+  "key.after-enroll-intent",
+  "key.after-possession",
+  "key.after-destroy-intent",
+  "key.after-destroy",
+  "rotate.after-begin",
+  "rotate.after-intent",
+  "rotate.after-make",
+  "rotate.after-outcome",
+  "rotate.after-publish",
+  "rotate.after-switch",
+  "rotate.after-cancel",
   "publish.after-tiles",
 ] as const;
 /** Of `signetd recover`. */

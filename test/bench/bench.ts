@@ -10,16 +10,13 @@
 //   --profile DIR     the daemon leaves a CPU profile there (node --cpu-prof)
 //   --rough           a reference row counts although its server was idle: on a busy machine, and in the smoke test
 
-import { spawnSync } from "node:child_process";
-import { globSync, readFileSync, statSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { Run } from "../support/house.ts";
+import { builtDaemon, daemonEnvironment, wholeNumber } from "./command-line.ts";
 import { isScenario, type Row, type Scenario, scenarios } from "./row.ts";
 import { type Found, measure } from "./scenario.ts";
 import { tableOf } from "./table.ts";
-
-const root = join(import.meta.dirname, "../..");
 
 async function main(): Promise<void> {
   const { values } = parseArgs({
@@ -34,8 +31,8 @@ async function main(): Promise<void> {
     },
   });
   const run: Run = {
-    env: environment(),
-    ...(values["from-source"] ? {} : { program: builtDaemon() }),
+    env: daemonEnvironment(),
+    ...(values["from-source"] ? {} : { program: builtDaemon(tell) }),
     ...(values.profile === undefined ? {} : { node: ["--cpu-prof", `--cpu-prof-dir=${resolve(values.profile)}`] }),
   };
   const rows: Row[] = [];
@@ -71,37 +68,9 @@ function asked(only: string | undefined): readonly Scenario[] {
   return scenarios.filter((name) => names.includes(name));
 }
 
-function wholeNumber(name: string, text: string): number {
-  if (!/^[1-9][0-9]{0,8}$/.test(text)) throw new Error(`--${name} takes a whole number from 1, not "${text}"`);
-  return Number(text);
-}
-
 function ratioOf(row: Found, rows: readonly Row[]): number | null {
   const bare = row.scenario === "bare-http" ? row : rows.find((one) => one.scenario === "bare-http");
   return bare ? Number(((row.signaturesPerSecond ?? row.requestsPerSecond) / bare.requestsPerSecond).toFixed(3)) : null;
-}
-
-/** dist/main.js, built anew where a source is newer. */
-/** What deploy/bin/signetd sets where nothing is set, so that the daemon is the one that users start. */
-function environment(): Readonly<Record<string, string>> {
-  const text = readFileSync(join(root, "deploy/bin/signetd"), "utf8");
-  const set = [...text.matchAll(/^export (\w+)="(.*)"$/gm)].map(([, name = "", value = ""]) => [
-    name,
-    value.replace(/\$\{\w+:-(.*?)\}/g, "$1").trim(),
-  ]);
-  if (set.length === 0) throw new Error("deploy/bin/signetd sets nothing: has it another form now?");
-  return Object.fromEntries(set) as Record<string, string>; // pairs of texts
-}
-
-function builtDaemon(): string {
-  const program = join(root, "dist/main.js");
-  const builtAt = statSync(program, { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const sources = globSync("src/**/*", { cwd: root }).map((file) => statSync(join(root, file)).mtimeMs);
-  if (sources.every((changed) => changed < builtAt)) return program;
-  tell("building");
-  const { status } = spawnSync("npm", ["run", "--silent", "build"], { cwd: root, stdio: ["ignore", 2, 2] });
-  if (status !== 0) throw new Error("npm run build failed");
-  return program;
 }
 
 await main();

@@ -1,4 +1,4 @@
-// The one generator of every row: wrk with one thread and 64 connections that stay open. A generator in Node would be the
+// The one generator of every row: wrk with one thread and connections that stay open, 64 where nothing else is said. A generator in Node would be the
 // bottleneck. Requests are prepared beforehand and read from files, so that wrk signs nothing and builds no JSON.
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -42,13 +42,14 @@ const spoken = z.object({
   spent: z.boolean(),
 });
 
-/** Throws where a request got no answer or another than 2xx, or where the prepared requests were used up at once. */
+/** `open`: connections. Throws where a request got no answer or another than 2xx, or where the prepared requests were used up at once. */
 export async function load(
   url: string,
   prepared: Prepared,
   seconds: number,
   server: number,
   folder: string,
+  open = connections,
 ): Promise<Measured> {
   const files = [write(folder, "head", prepared.head), write(folder, "body", prepared.body)];
   if (prepared.lines) files.push(write(folder, "lines", `${prepared.lines.join("\n")}\n`));
@@ -56,7 +57,7 @@ export async function load(
     const began = cpuSeconds(server);
     const flags = [
       "-t1",
-      `-c${String(connections)}`,
+      `-c${String(open)}`,
       `-d${String(seconds)}s`,
       "--timeout",
       "20s",

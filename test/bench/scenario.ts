@@ -41,12 +41,13 @@ export interface Asked {
 }
 
 export type Found = Omit<Row, "ratioToBareHttp">;
+export type Numbers = Omit<Found, "scenario">;
 
 /** Scenarios that share a daemon share a function. Throws where a row would not be true. */
 export async function measure(names: readonly Scenario[], asked: Asked, found: (row: Found) => void): Promise<void> {
   for (const name of names) {
     if (name in signingPlans)
-      found(await signing(name, signingPlans[name as keyof typeof signingPlans], asked)); // it is in there
+      found({ scenario: name, ...(await signing(name, signingPlans[name as keyof typeof signingPlans], asked)) }); // it is in there
     else if (name === "bare-http" || name === "raw-sign" || name === "raw-group-commit")
       found(await reference(name, asked));
     else if (name === "empty-query") found(await emptyQueries(asked));
@@ -85,7 +86,12 @@ async function reference(
 }
 
 /** One that waits has not shown what it can do. Waiting for its own disk is being busy: the thread stands still in fsync. */
-function mustBeBusy(name: Scenario, { cpu, seconds }: Measured, inCommit: number, { rough, tell }: Asked): void {
+export function mustBeBusy(
+  name: string,
+  { cpu, seconds }: Pick<Measured, "cpu" | "seconds">,
+  inCommit: number,
+  { rough, tell }: Pick<Asked, "rough" | "tell">,
+): void {
   const cores = cpu / seconds;
   const disk = inCommit / seconds;
   tell(
@@ -116,12 +122,16 @@ async function emptyQueries(asked: Asked): Promise<Found> {
 
 // Signing
 
-interface SigningPlan {
+export interface SigningPlan {
   readonly items: number;
   readonly form: "message" | "digest";
   readonly bearer: boolean;
   /** More than any machine does in a second: so many requests are prepared for the warm-up. */
   readonly most: number;
+  /** What differs from the usual daemon; its keys are called attest and release. */
+  readonly house?: HouseOptions;
+  /** 64 where absent. */
+  readonly connections?: number;
 }
 
 const signingPlans = {
@@ -132,9 +142,10 @@ const signingPlans = {
   "batch-100-digest": { items: 100, form: "digest", bearer: false, most: 60 },
 } as const satisfies Partial<Record<Scenario, SigningPlan>>;
 
-async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise<Found> {
+/** `name` is for what is told. Throws where the row would not be true. */
+export async function signing(name: string, plan: SigningPlan, asked: Asked): Promise<Numbers> {
   using folder = temporary();
-  await using home = await built({ bearer: plan.bearer }, asked);
+  await using home = await built({ ...plan.house, bearer: plan.bearer }, asked);
   const pid = pidOf(home);
   const server = await serverAt(home.url);
   const key = plan.form === "message" ? "attest" : "release";
@@ -143,16 +154,16 @@ async function signing(name: Scenario, plan: SigningPlan, asked: Asked): Promise
   const template = bodyOf("Sign", { input: { idempotencyKey: `bench-${serialPlace}`, key, items } });
 
   const warm = await prepare(warmUp(asked) * plan.most, 0);
-  const rehearsed = await load(home.url, warm.prepared, warmUp(asked), pid, folder.path);
+  const rehearsed = await load(home.url, warm.prepared, warmUp(asked), pid, folder.path, plan.connections);
   await countsAtRest(home.url, pidOf(home));
   const count = Math.ceil(Math.max((rehearsed.requests / rehearsed.seconds) * 1.8, plan.most / 4) * asked.seconds);
   const { prepared, askers, serials } = await prepare(count, 2 ** 32);
 
   const before = await counts(home.url);
-  const measured = await load(home.url, prepared, asked.seconds, pid, folder.path);
+  const measured = await load(home.url, prepared, asked.seconds, pid, folder.path, plan.connections);
   const after = await countsAtRest(home.url, pidOf(home));
   const requests = answered(name, measured, before, after, 2);
-  const row = rowOf(name, measured, pid, {
+  const row = numbersOf(measured, pid, {
     signatures: requests * plan.items,
     perRequest: plan.items,
     commits: after.commits - before.commits,
@@ -325,13 +336,13 @@ const built = (options: HouseOptions, { run }: Asked): Promise<House> => house({
 
 const pidOf = (home: House): number => home.child().pid ?? 0;
 
-const warmUp = ({ seconds }: Asked): number => Math.max(1, Math.round(seconds / 3));
+export const warmUp = ({ seconds }: Asked): number => Math.max(1, Math.round(seconds / 3));
 
 /**
  * How many requests the daemon answered, those included that wrk no longer waited for. Throws where one was refused or
  * failed, where wrk heard of others than the daemon, or where the log did not grow by `entries` for each.
  */
-function answered(name: Scenario, measured: Measured, before: Counts, after: Counts, entries: number): number {
+function answered(name: string, measured: Measured, before: Counts, after: Counts, entries: number): number {
   const requests = after.ok - before.ok;
   const grown = after.size - before.size;
   if (after.notOk !== before.notOk)
@@ -354,11 +365,15 @@ interface Done {
   readonly commits?: number | undefined;
 }
 
-function rowOf(scenario: Scenario, measured: Measured, pid: number, { signatures, perRequest, commits }: Done): Found {
+const rowOf = (scenario: Scenario, measured: Measured, pid: number, done: Done): Found => ({
+  scenario,
+  ...numbersOf(measured, pid, done),
+});
+
+export function numbersOf(measured: Measured, pid: number, { signatures, perRequest, commits }: Done): Numbers {
   const { seconds, requests, p50, p95, p99, cpu } = measured;
   const made = signatures ?? (perRequest === undefined ? undefined : requests * perRequest);
   return {
-    scenario,
     requestsPerSecond: rounded(requests / seconds, 1),
     signaturesPerSecond: perRequest === undefined ? null : rounded((requests * perRequest) / seconds, 1),
     p50Ms: rounded(p50, 2),
@@ -371,7 +386,7 @@ function rowOf(scenario: Scenario, measured: Measured, pid: number, { signatures
   };
 }
 
-const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
+export const rounded = (value: number, digits: number): number => Number(value.toFixed(digits));
 
 /** Stopped in good order, proved, and weighed. One entry more: daemon.stop. */
 async function closed(
@@ -392,7 +407,7 @@ const bytesIn = (folder: string): number =>
     .filter((one) => one.isFile())
     .reduce((total, one) => total + statSync(join(one.parentPath, one.name)).size, 0);
 
-function temporary(): { readonly path: string } & Disposable {
+export function temporary(): { readonly path: string } & Disposable {
   const path = mkdtempSync(join(tmpdir(), "signet-bench-"));
   return {
     path,

@@ -4,19 +4,23 @@ import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { Row, Scenario } from "./row.ts";
 
-interface Aim {
-  readonly of: (row: Row) => number | null;
+export interface Aim<R> {
+  readonly of: (row: R) => number | null;
   readonly words: string;
   readonly least?: number;
   readonly below?: number;
 }
 
-const ratio = (least: number): Aim => ({ of: (row) => row.ratioToBareHttp, words: `ratio ≥ ${String(least)}`, least });
-const p99: Aim = { of: (row) => row.p99Ms, words: "p99 < 40 ms", below: 40 };
-const p95: Aim = { of: (row) => row.p95Ms, words: "p95 < 50 ms", below: 50 };
-const rss: Aim = { of: (row) => row.rssMb, words: "RSS < 300 MB", below: 300 };
+const ratio = (least: number): Aim<Row> => ({
+  of: (row) => row.ratioToBareHttp,
+  words: `ratio ≥ ${String(least)}`,
+  least,
+});
+const p99: Aim<Row> = { of: (row) => row.p99Ms, words: "p99 < 40 ms", below: 40 };
+const p95: Aim<Row> = { of: (row) => row.p95Ms, words: "p95 < 50 ms", below: 50 };
+const rss: Aim<Row> = { of: (row) => row.rssMb, words: "RSS < 300 MB", below: 300 };
 
-const aims: Partial<Record<Scenario, readonly Aim[]>> = {
+const aims: Partial<Record<Scenario, readonly Aim<Row>[]>> = {
   "single-dpop": [ratio(0.08), p99, rss],
   "single-bearer": [ratio(0.14), p99, rss],
   "batch-100": [ratio(0.7), rss],
@@ -25,7 +29,15 @@ const aims: Partial<Record<Scenario, readonly Aim[]>> = {
   "audit-by-principal": [p95],
 };
 
-const columns: readonly { readonly title: string; readonly of: (row: Row) => string }[] = [
+export interface Column<R> {
+  readonly title: string;
+  readonly of: (row: R) => string;
+}
+
+/** What a run of wrk comes to, whatever it is compared with. */
+export const measuredColumns: readonly Column<
+  Omit<Row, "scenario" | "ratioToBareHttp"> & { readonly scenario: string }
+>[] = [
   { title: "scenario", of: (row) => row.scenario },
   { title: "requests/s", of: (row) => number(row.requestsPerSecond, 0) },
   { title: "signatures/s", of: (row) => number(row.signaturesPerSecond, 0) },
@@ -36,15 +48,20 @@ const columns: readonly { readonly title: string; readonly of: (row: Row) => str
   { title: "RSS MB", of: (row) => number(row.rssMb, 0) },
   { title: "fsyncs/s", of: (row) => number(row.fsyncsPerSecond, 0) },
   { title: "bytes/entry", of: (row) => number(row.bytesPerEntry, 0) },
+];
+
+const columns: readonly Column<Row>[] = [
+  ...measuredColumns,
   { title: "ratio", of: (row) => number(row.ratioToBareHttp, 3) },
-  {
-    title: "aim",
-    of: (row) => (aims[row.scenario] ?? []).map((aim) => `${aim.words} ${verdict(aim, row)}`).join(", "),
-  },
+  { title: "aim", of: (row) => verdicts(aims[row.scenario] ?? [], row) },
 ];
 
 /** Markdown, so that it can be pasted. */
-export function tableOf(rows: readonly Row[]): string {
+export const tableOf = (rows: readonly Row[]): string => markdown(columns, rows);
+
+/** The first and the last column are words, the others numbers. */
+export function markdown<R>(columns: readonly Column<R>[], rows: readonly R[]): string {
+  const isLeft = (at: number): boolean => at === 0 || at === columns.length - 1;
   const cells = rows.map((row) => columns.map((column) => column.of(row)));
   const widths = columns.map(({ title }, at) => Math.max(title.length, ...cells.map((line) => line[at]?.length ?? 0)));
   const padded = (line: readonly string[]): string =>
@@ -53,15 +70,16 @@ export function tableOf(rows: readonly Row[]): string {
   return padded(columns.map(({ title }) => title)) + rule + cells.map(padded).join("");
 }
 
-const isLeft = (at: number): boolean => at === 0 || at === columns.length - 1;
+export const verdicts = <R>(aims: readonly Aim<R>[], row: R): string =>
+  aims.map((aim) => `${aim.words} ${verdict(aim, row)}`).join(", ");
 
-function verdict({ of, least, below }: Aim, row: Row): string {
+function verdict<R>({ of, least, below }: Aim<R>, row: R): string {
   const value = of(row);
   if (value === null) return "(unknown)";
   return value >= (least ?? 0) && value < (below ?? Number.POSITIVE_INFINITY) ? "✓" : "✗";
 }
 
-const number = (value: number | null, digits: number): string =>
+export const number = (value: number | null, digits: number): string =>
   value === null ? "" : value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

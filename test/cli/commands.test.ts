@@ -60,6 +60,11 @@ test.each([
   ["key create release --purpose blob --algorithm rsa", "one of ec-p256"],
   ["key show", "missing required argument"],
   ["key activate a --number x", "not a whole number"],
+  ["key enroll a --custody kms --purpose blob", "required option"],
+  ["key enroll a --custody kms --purpose bolb --uri x", "one of blob, image"],
+  ["key destroy A", "is not a key's name"],
+  ["key compromised", "missing required argument"],
+  ["key reconcile --from 2026-01-01", "required option"],
   ["operator add ana --issuer key --subject t --role boss", "operator, approver or auditor"],
   ["--server https://a.example operator enrol-first ana", "local socket"],
   ["operator enrol-first ana --issuer https://a.example", "go together"],
@@ -152,6 +157,72 @@ describe("an operator", () => {
     const played = await scene.signet("key activate release");
     expect(played.exit).toBe(8);
     expect(played.err).toContain("  next    another operator or approver runs: signet approval approve pa_7\n");
+  });
+
+  test("a key that comes in: what is claimed of it stands apart from what is proved", async () => {
+    const protection = { level: "SERVICE", exportable: "UNKNOWN", proved: ["in KMS"], claimed: ["not exportable"] };
+    const [version] = release.versions;
+    const enrolled = { ...release, versions: [{ ...version, custody: "kms", uri: "awskms:///arn", protection }] };
+    const receipt = { entry: 7, leaf: "", tlogProof: "" };
+    await using server = await fakeServer({
+      ...office,
+      enrollKey: () => ({ __typename: "KeySuccess", key: enrolled, receipt }),
+      key: () => enrolled,
+    });
+    using scene = stage({ SIGNET_SERVER: server.url });
+    await scene.signet("login --key");
+    const played = await scene.signet("key enroll release --custody kms --uri awskms:///alias/r --purpose blob");
+    expect(played.exit).toBe(0);
+    expect(played.err).toContain("protection service · whether it can leave is not known\n");
+    expect(played.err).toContain("proved     in KMS\n");
+    expect(played.err).toContain("claimed    not exportable (nothing proves it)\n");
+    expect((await scene.signet("key show release")).out).toContain("claimed    not exportable (nothing proves it)\n");
+  });
+
+  test("compromised: how much was ever made with it, and the command that lists it", async () => {
+    const stopped = { ...release, outcomes: 1234, versions: [{ ...release.versions[0], state: "COMPROMISED" }] };
+    const receipt = { entry: 7, leaf: "", tlogProof: "" };
+    await using server = await fakeServer({
+      ...office,
+      reportKeyCompromised: () => ({ __typename: "KeySuccess", key: stopped, receipt }),
+    });
+    using scene = stage({ SIGNET_SERVER: server.url });
+    await scene.signet("login --key");
+    const played = await scene.signet("key compromised release");
+    expect(played.err).toMatch(/signed {5}1.234 requests were ever made with it\n/);
+    expect(played.err).toContain("signet audit list --key release --type sign.outcome");
+  });
+
+  test("reconcile is a table; a surplus is a warning and exit code 11", async () => {
+    const day = { key: "release", number: 1, custody: "kms", day: "2026-11-20", withheld: 0 };
+    const days = [
+      { ...day, done: 12, unknown: 1, backend: 13, difference: 1, verdict: "AGREES", meaning: "1 of 1" },
+      {
+        ...day,
+        done: 2,
+        unknown: 0,
+        backend: null,
+        difference: null,
+        verdict: "NOT_TOLD",
+        meaning: "keeps no account",
+      },
+    ];
+    const more = { ...day, done: 0, unknown: 0, backend: 3, difference: 3, verdict: "SURPLUS", meaning: "3 past us" };
+    let answer: readonly object[] = days;
+    await using server = await fakeServer({
+      ...office,
+      reconcile: () => ({ from: "2026-11-20", to: "2026-11-21", days: answer }),
+    });
+    using scene = stage({ SIGNET_SERVER: server.url });
+    await scene.signet("login --key");
+    const line = "key reconcile release --from 2026-11-20 --to 2026-11-21";
+    const calm = await scene.signet(line);
+    expect(calm.exit).toBe(0);
+    expect(calm.out).toContain("12 + 1 unknown");
+    answer = [...days, more];
+    const loud = await scene.signet(line);
+    expect(loud.exit).toBe(11);
+    expect(loud.err).toContain("warning  release v1 on 2026-11-20: 3 past us");
   });
 
   test("doctor ends with 20 on a warning, 0 where only failures count, 21 where the server is away", async () => {

@@ -142,6 +142,20 @@ describe.each(dialects)("views on $name", ({ open }) => {
     expect((await all({})).filter((one) => one.disagreement !== undefined)).toEqual([]);
   });
 
+  test("a count is as long as the list, for every filter", async () => {
+    await grow(log, 1200);
+    for (const filter of [
+      {},
+      { keys: [grownKey(3)] },
+      { keys: [grownKey(3), grownKey(4)], types: ["sign.intent", "sign.outcome"] },
+      { types: ["sign.intent"], principal: grownProject(42) },
+      { digest: grownDigest(7) },
+      { session: "nobody" },
+    ])
+      expect(await log.count(filter), JSON.stringify(filter)).toBe((await all(filter)).length);
+    expect(await log.count({})).toBe(1200);
+  });
+
   test("views rebuilt, lost, or ahead of a restored truth are the same as before", async () => {
     await grow(log, 1500);
     const before = await all({ keys: [grownKey(3)] });

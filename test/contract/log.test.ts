@@ -1,5 +1,7 @@
 // What src/ports/log.ts promises of writing: all or nothing, once, in order, and with proof. On every dialect.
 
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { Fault } from "../../src/model/errors.ts";
@@ -144,6 +146,15 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       expect(attempt).toMatchObject({ request: "r", outcome: outcome.index });
       expect(textOf(attempt?.answer)).toBe("signature");
     });
+
+    test("forgets an attempt that came to nothing: it may begin again", async () => {
+      const begin = { id: markOf("attempt"), request: "r", expiresAt: noon + 1 };
+      await log.append({ ...note("intent"), begin });
+      await log.append({ ...note("outcome"), abandon: begin.id });
+      expect(await log.attempt(begin.id)).toBeUndefined();
+      expect(await log.append({ ...note("again"), begin })).not.toHaveProperty("conflict");
+      expect(await log.attempt(begin.id)).toEqual({ request: "r" });
+    });
   });
 
   describe("races", () => {
@@ -274,6 +285,48 @@ describe.each(dialects)("the log on $name", ({ open }) => {
       await reopen();
       expect((await log.sessionByToken(tokenOf("ss_1")))?.state).toBe("CLOSED");
       expect(await log.append(signing("ss_1"))).toEqual({ conflict: "session-ended", usesLeft: 5 });
+    });
+
+    test("that cover a key end together with what ends them, each with an entry before it; others go on", async () => {
+      await furnish(log, sessionOf("ss_1"));
+      for (const [id, changes] of [
+        ["ss_2", {}],
+        ["ss_other", { keys: ["other"] }],
+        ["ss_closed", {}],
+        ["ss_expired", { expiresAt: noon - 1 }],
+      ] as const)
+        await log.append({ ...note(id), open: { session: sessionOf(id, changes), token: tokenOf(id) } });
+      await log.append({ ...note("close"), close: { session: "ss_closed", state: "CLOSED", at: noon } });
+      await log.append(signing("ss_2"));
+      const ended: [string, number][] = [];
+      const stop: Write = {
+        ...note("the key stops"),
+        closeAll: {
+          key: "release",
+          state: "REVOKED",
+          at: noon,
+          entry: (session, { left }) => {
+            ended.push([session, left]);
+            return note(`${session} ends`).entry({ index: 0 });
+          },
+        },
+      };
+      // One that is opened by the transaction's neighbour ends too.
+      const late = log.append({ ...note("late"), open: { session: sessionOf("ss_3"), token: tokenOf("ss_3") } });
+      const [, written] = await Promise.all([late, log.append(stop)]);
+      expect(ended.map(([session]) => session)).toEqual(["ss_1", "ss_2", "ss_3"]);
+      expect(ended[1]?.[1]).toBeLessThan(5);
+      const { index } = appended(written);
+      const leaves = [];
+      for await (const { leaf } of log.leaves(index - 3, index + 1))
+        leaves.push((JSON.parse(fromUtf8(leaf)) as { message: string }).message);
+      expect(leaves).toEqual(["ss_1 ends", "ss_2 ends", "ss_3 ends", "the key stops"]);
+      for (const restarted of [false, true]) {
+        if (restarted) await reopen();
+        expect((await log.session("ss_2"))?.state).toBe("REVOKED");
+        expect((await log.session("ss_other"))?.state).toBe("OPEN");
+        expect((await log.session("ss_closed"))?.state).toBe("CLOSED");
+      }
     });
 
     test("re-decided under a new policy go on; the others do not", async () => {
@@ -423,6 +476,18 @@ describe.each(dialects)("the log on $name", ({ open }) => {
     await reopen();
     expect(textOf(await log.sealedKeys.find("release", 1))).toBe("first");
     expect(await log.sealedKeys.find("release", 2)).toBeUndefined();
+  });
+
+  test("a sealed key that is removed is gone, and its bytes are nowhere in the database once it has settled", async () => {
+    const canary = "canary-".repeat(50);
+    await log.sealedKeys.keep("release", 1, utf8(canary));
+    expect(await log.sealedKeys.remove("release", 1)).toBe(true);
+    expect(await log.sealedKeys.remove("release", 1)).toBe(false);
+    expect(await log.sealedKeys.find("release", 1)).toBeUndefined();
+    await reopen();
+    expect(await log.sealedKeys.find("release", 1)).toBeUndefined();
+    for (const name of readdirSync(place.path).filter((one) => one.startsWith("truth")))
+      expect(readFileSync(join(place.path, name), "latin1").includes(canary), name).toBe(false);
   });
 
   test("a crowd beyond the queue is turned away at once and told when to come back", async () => {

@@ -2,7 +2,8 @@
 //
 // Everything is done by the programs that users have, signetd and signet, each as a process of its own; this script
 // stands for the people and the CI provider around them, and for the strangers who check with openssl and cosign.
-// `-- --keep DIR` leaves what was made, so that anyone can check it with other tools.
+// `-- --keep DIR` leaves what was made, so that anyone can check it with other tools; `-- --custody vault` or `pkcs11`
+// makes the keys in a Vault or a SoftHSM token that is started for it, instead of in the daemon.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
@@ -14,8 +15,13 @@ import { parseArgs, styleText } from "node:util";
 import { startDevIssuer } from "../../src/cli/dev/issuer.ts";
 import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { onPath, run } from "../support/command.ts";
+import { demoCustodies, placeOf } from "./custody.ts";
 
-const { values } = parseArgs({ options: { keep: { type: "string" } } });
+const { values } = parseArgs({
+  options: { keep: { type: "string" }, custody: { type: "string", default: "software" } },
+});
+const custody = demoCustodies.find((one) => one === values.custody);
+if (custody === undefined) throw new Error(`--custody takes ${demoCustodies.join(", ")}, not "${values.custody}"`);
 const root = resolve(import.meta.dirname, "../..");
 const keep = values.keep === undefined ? undefined : resolve(values.keep);
 const started = performance.now();
@@ -23,6 +29,7 @@ const folder = mkdtempSync(join(tmpdir(), "signet-demo-"));
 const people = { XDG_CONFIG_HOME: join(folder, "config"), XDG_STATE_HOME: join(folder, "local") };
 
 await using issuer = await startDevIssuer({ clock: systemClock, random: systemRandom });
+await using place = await placeOf(custody, folder);
 let daemon: ChildProcess | undefined;
 let failed = false;
 try {
@@ -40,7 +47,7 @@ try {
 process.exitCode = failed ? 1 : 0;
 
 async function demo(): Promise<void> {
-  heading("1", "an operator starts the daemon: SQLite, a software key sealed at rest, a stand-in for the CI provider");
+  heading("1", `an operator starts the daemon: SQLite, ${place.words}, a stand-in for the CI provider`);
   const url = await startDaemon();
   const operator = { ...people, SIGNET_SERVER: url };
   await signet(["operator", "enrol-first", "Demo"], {
@@ -52,7 +59,8 @@ async function demo(): Promise<void> {
     ["release", "blob"],
     ["attest", "attestation"],
   ] as const) {
-    await signet(["key", "create", name, "--purpose", purpose], operator);
+    const there = place.custody === "software" ? [] : ["--custody", place.custody];
+    await signet(["key", "create", name, "--purpose", purpose, ...there], operator);
     await signet(["key", "activate", name, "--reason", "the demo"], operator);
     writeFileSync(join(folder, `${name}.pem`), await signet(["key", "show", name, "--pem"], operator, "quiet"));
   }
@@ -259,7 +267,7 @@ approvals: one-person
 policy: policy
 issuers:
   - { issuer: "${issuer.issuer}", provider: github, audience: signet, dangerouslyAllowHttp: true }
-`;
+${place.config}`;
 }
 
 function policy(): string {

@@ -21,6 +21,7 @@ import {
   until,
 } from "../support/faults.ts";
 import { audience, expectDone, type House, house, type Job, statement } from "../support/house.ts";
+import { shelfConfig, shelfIn, shelfRun, shelved } from "../support/shelf.ts";
 
 let home: House;
 let death: ReturnType<typeof deathOf>;
@@ -30,10 +31,10 @@ const released: Heard[] = [];
 let lost = 0;
 
 beforeAll(async () => {
-  home = await house();
+  home = await house({ config: shelfConfig, run: shelfRun });
   await home.stop("SIGKILL");
   death = deathOf(home);
-  await home.start({ env: death.env });
+  await home.start({ ...shelfRun, env: death.env });
 }, 120_000);
 afterAll(async () => {
   await home[Symbol.asyncDispose]();
@@ -43,7 +44,7 @@ afterAll(async () => {
 async function restarted(): Promise<void> {
   expect(await home.ended()).toBe("SIGKILL");
   await publishedLog(home); // a reader of the tree sees a whole log even now
-  await home.start({ env: death.env });
+  await home.start({ ...shelfRun, env: death.env });
 }
 
 const sign = (job: Job, idempotencyKey: string, name: string): Promise<Heard | undefined> =>
@@ -167,6 +168,130 @@ test.each([{ step: "key.after-create-intent" }, { step: "key.after-create" }] as
   60_000,
 );
 
+test.each([
+  "rotate.after-begin",
+  "rotate.after-intent",
+  "rotate.after-make",
+  "rotate.after-outcome",
+  "rotate.after-publish",
+  "rotate.after-switch",
+] as const)(
+  "dead at %s: the next start goes on by itself, there is one new version, and asking again is the same rotation",
+  async (step) => {
+    const name = step.replace(".", "-");
+    await activeKey(name);
+    const { key, token } = await home.operatorLogin();
+    const input = { idempotencyKey: "1", key: name, propagation: "PT0S", reason: "for the test" };
+    death.at(step);
+    expect(await askOnce(home, { key, token }, "RotateKey", { input })).toBeUndefined();
+    await restarted();
+
+    await until("it has switched", async () => (await keyNamed(name))?.rotation?.step === "SWITCHED");
+    expect((await keyNamed(name))?.versions.map(({ state }) => state)).toEqual(["DEACTIVATED", "ACTIVE"]);
+    const again = expectDone(await (await home.operator()).ask("RotateKey", { input }));
+    expect(again.key.rotation).toEqual((await keyNamed(name))?.rotation);
+    const entries = await wholeLog();
+    expect(unfinishedIn(entries)).toHaveLength(lost);
+    const told = entries.filter((one) => one["key"] === name && String(one["type"]).startsWith("key.rotate"));
+    expect(told.map(({ type }) => type)).toEqual([
+      "key.rotate.begin",
+      "key.rotate.intent",
+      "key.rotate.outcome",
+      "key.rotate.publish",
+      "key.rotate.switch",
+    ]);
+  },
+  60_000,
+);
+
+test("a rotation is cancelled, dead at rotate.after-cancel: the old version signs, the new one never does", async () => {
+  const name = "cancelled";
+  await activeKey(name);
+  const { key, token, client } = await home.operatorLogin();
+  const input = { idempotencyKey: "1", key: name, propagation: "P1D", reason: "for the test" };
+  expect(expectDone(await client.ask("RotateKey", { input })).key.rotation?.step).toBe("PUBLISHED");
+  death.at("rotate.after-cancel");
+  const cancel = { input: { key: name, reason: "not today" } };
+  expect(await askOnce(home, { key, token }, "CancelRotation", cancel)).toBeUndefined();
+  await restarted();
+
+  const found = await keyNamed(name);
+  expect(found?.rotation?.step).toBe("CANCELLED");
+  expect(found?.versions.map(({ state }) => state)).toEqual(["ACTIVE", "DEACTIVATED"]);
+  const told = (await wholeLog()).filter((one) => one["key"] === name);
+  expect(told.at(-1)).toMatchObject({ type: "key.rotate.cancel", left: "kept" });
+}, 60_000);
+
+async function activeKey(name: string): Promise<void> {
+  const operator = await home.operator();
+  const input = { name, purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  expectDone(await operator.ask("CreateKey", { input }));
+  expectDone(await operator.ask("ActivateKey", { input: { key: name, reason: "for the test" } }));
+}
+
+const keyNamed = async (name: string) => expectDone(await (await home.operator()).ask("Key", { name }));
+
+test.each([{ step: "key.after-enroll-intent" }, { step: "key.after-possession" }] as const)(
+  "dead at $step: the key did not come in; the operator asks again and has it, the first intent stays visible",
+  async ({ step }) => {
+    const name = step.replace(".", "-");
+    shelfIn(home.directory).put(name, shelved());
+    const input = { name, purpose: "ATTESTATION", custody: "shelf", uri: `shelf:${name}` } as const;
+    const operator = await home.operator();
+    death.at(step);
+    await expect(operator.ask("EnrollKey", { input })).rejects.toMatchObject({ code: "UNREACHABLE" });
+    await restarted();
+    lost += 1;
+
+    expect(expectDone(await (await home.operator()).ask("Key", { name }))).toBeNull();
+    const { key } = expectDone(await (await home.operator()).ask("EnrollKey", { input }));
+    expect(key.versions).toMatchObject([{ number: 1, state: "PRE_ACTIVATION" }]);
+    const entries = await wholeLog();
+    expect(unfinishedIn(entries)).toHaveLength(lost);
+    expect(entries.filter((one) => one["key"] === name)).toMatchObject([
+      { type: "key.enroll.intent" },
+      { type: "key.enroll.intent" },
+      { type: "key.enroll.outcome", result: "done" },
+    ]);
+  },
+  60_000,
+);
+
+test.each([
+  { step: "key.after-destroy-intent", gone: false },
+  { step: "key.after-destroy", gone: true },
+] as const)(
+  "dead at $step: the version stands as it was, asking again destroys it, the first intent stays visible",
+  async ({ step, gone }) => {
+    const name = step.replace(".", "-");
+    const shelf = shelfIn(home.directory);
+    shelf.put(name, shelved());
+    const operator = await home.operator();
+    const enrolled = { name, purpose: "ATTESTATION", custody: "shelf", uri: `shelf:${name}` } as const;
+    expectDone(await operator.ask("EnrollKey", { input: enrolled }));
+    const input = { key: name, backend: true, reason: "for the test" };
+    death.at(step);
+    await expect(operator.ask("DestroyKey", { input })).rejects.toMatchObject({ code: "UNREACHABLE" });
+    await restarted();
+    lost += 1;
+
+    expect(shelf.holds(name)).toBe(!gone);
+    const again = await home.operator();
+    expect(expectDone(await again.ask("Key", { name }))?.versions).toMatchObject([{ state: "PRE_ACTIVATION" }]);
+    expectDone(await again.ask("DestroyKey", { input }));
+    expect(shelf.holds(name)).toBe(false);
+    const entries = await wholeLog();
+    expect(unfinishedIn(entries)).toHaveLength(lost);
+    const told = entries.filter((one) => one["key"] === name && String(one["type"]).startsWith("key.destroy"));
+    expect(told).toMatchObject([
+      { type: "key.destroy.intent" },
+      { type: "key.destroy.intent" },
+      { type: "key.destroy.outcome", result: "done" },
+    ]);
+  },
+  60_000,
+);
+
 test("dead at publish.after-tiles: the checkpoint on disk is an older, whole one; the next is newer", async () => {
   const before = (await wholeLog()).length;
   death.at("publish.after-tiles");
@@ -177,6 +302,50 @@ test("dead at publish.after-tiles: the checkpoint on disk is an older, whole one
   await restarted();
   expect((await wholeLog()).length).toBeGreaterThan(before);
 }, 60_000);
+
+test("half-made with one algorithm, the name is not free for another one", async () => {
+  const input = { name: "half", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  const operator = await home.operator();
+  death.at("key.after-create");
+  await expect(operator.ask("CreateKey", { input })).rejects.toMatchObject({ code: "UNREACHABLE" });
+  await restarted();
+  lost += 1;
+  const again = await home.operator();
+  expect(await again.ask("CreateKey", { input: { ...input, algorithm: "ED25519" } })).toMatchObject({
+    refusal: "ALREADY_EXISTS",
+    message: /EC_P256/,
+  });
+  expect(await again.ask("CreateKey", { input: { ...input, purpose: "BLOB" } })).toMatchObject({
+    refusal: "ALREADY_EXISTS",
+  });
+  expectDone(await again.ask("CreateKey", { input }));
+}, 60_000);
+
+test("dead in the middle of a report of compromise: every session that covers the key has ended, or none", async () => {
+  const covering = async (): Promise<number> => {
+    const filter = { open: true, key: "release" };
+    return expectDone(await (await home.operator()).ask("Sessions", { filter, first: 100 })).nodes.length;
+  };
+  for (let job = 0; job < 3; job++) await home.job({ keys: ["release"] });
+  const before = await covering();
+  for (const [step, state, open] of [
+    ["log.before-commit", "ACTIVE", before],
+    ["log.after-commit", "COMPROMISED", 0],
+  ] as const) {
+    const operator = await home.operator();
+    await wholeLog();
+    await quiet();
+    death.at(step);
+    const report = operator.ask("ReportKeyCompromised", { input: { key: "release", reason: "for the test" } });
+    await expect(report).rejects.toMatchObject({ code: "UNREACHABLE" });
+    await restarted();
+    expect(expectDone(await (await home.operator()).ask("Key", { name: "release" }))?.versions).toMatchObject([
+      { state },
+    ]);
+    expect(await covering()).toBe(open);
+  }
+  expect(before).toBeGreaterThanOrEqual(3);
+}, 90_000);
 
 test("two operators make a key of one name at once: one has it, and both intents end", async () => {
   const [one, other] = [await home.operator(), await home.operator()];
@@ -195,7 +364,7 @@ test("a job asks for its session again while it signs: at the next start tables 
   for (const one of await Promise.all(signing)) expect(one?.data).toHaveProperty("signatures");
   await Promise.all(opening);
   await home.stop("SIGKILL");
-  await home.start({ env: quickStart });
+  await home.start({ ...shelfRun, env: quickStart });
   expect(await usesLeft(job)).toBe(70);
 }, 60_000);
 
@@ -205,14 +374,25 @@ test("each death was one of the steps, and there is none without a test", () => 
     "open.after-commit",
     "key.after-create-intent",
     "key.after-create",
+    "key.after-enroll-intent",
+    "key.after-possession",
+    "key.after-destroy-intent",
+    "key.after-destroy",
     "publish.after-tiles",
+    "rotate.after-begin",
+    "rotate.after-intent",
+    "rotate.after-make",
+    "rotate.after-outcome",
+    "rotate.after-publish",
+    "rotate.after-switch",
+    "rotate.after-cancel",
   ]);
   expect(steps.filter((step) => !tested.has(step))).toEqual([]);
 });
 
 test("after all deaths and one more restart: every signature is recorded, every lost intent is one incident", async () => {
   await home.stop("SIGTERM");
-  await home.start({ env: quickStart });
+  await home.start({ ...shelfRun, env: quickStart });
   expect(await home.stop("SIGTERM")).toBe(0);
   const entries = await publishedLog(home);
   expect(unfinishedIn(entries)).toHaveLength(lost);

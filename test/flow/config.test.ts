@@ -148,7 +148,7 @@ test.each([
   [
     "two custodies of one kind",
     `${good}custodies: [{ kind: software }, { kind: software }]\n`,
-    /signet\.yaml:7:41: custodies\.1\.kind: there is a custody of kind software already/,
+    /signet\.yaml:7:41: custodies\.1\.kind: there is a custody "software" already/,
   ],
 ])("%s is an error that says where and what", (_what, text, expected) => {
   expect(problemsOf(text)).toMatch(expected);

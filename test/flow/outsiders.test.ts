@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run } from "../support/command.ts";
-import { cosign, lacks, runFsck } from "../support/peers.ts";
+import { cosign, lacks, peer, runFsck } from "../support/peers.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const signet = join(root, "deploy/bin/signet");
@@ -74,5 +74,22 @@ describe.skipIf(await lacks("openssl", "fsck", "cosign"))("the demo's leavings",
     writeFileSync(changed, "another file");
     const other = ["--bundle", at("artifact.sigstore.json"), "--proof", at("artifact.tlog-proof")];
     expect((await verify(changed, ...other)).status).not.toBe(0);
+  });
+});
+
+describe.each([
+  ["vault", "vault"],
+  ["pkcs11", "softhsm"],
+] as const)("the demo with keys in %s", (custody, needs) => {
+  test("makes them there, and strangers accept what they signed", { timeout: 250_000 }, async (context) => {
+    for (const name of ["openssl", needs] as const) await peer(name, context);
+    const demo = await run("npm", ["run", "--silent", "demo", "--", "--custody", custody], {
+      cwd: root,
+      timeout: 240_000,
+    });
+    expect(demo.stderr + demo.stdout).toContain("done in");
+    expect(demo.stdout).toContain(custody === "vault" ? "Vault's transit engine" : "libsofthsm2.so");
+    expect(demo.stdout).toContain("Verified OK");
+    expect(demo.status).toBe(0);
   });
 });

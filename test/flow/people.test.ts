@@ -153,3 +153,48 @@ test("a person's identity token logs in once", async () => {
     refusal: "TOKEN_REPLAYED",
   });
 });
+
+test("destroying a key takes two people, who approve whether its custody destroys it too; both are in the log", async () => {
+  const input = { name: "doomed", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  expectDone(await first.ask("CreateKey", { input }));
+  const destroying = { key: "doomed", backend: true, reason: "made by mistake" };
+  const pending = pendingOf(await first.ask("DestroyKey", { input: destroying }));
+  expect(expectDone(await first.ask("Key", { name: "doomed" }))?.versions).toMatchObject([{ state: "PRE_ACTIVATION" }]);
+  const hash = await hashOf(pending);
+  expect(await first.ask("Approve", { input: { pending, hash } })).toMatchObject({ refusal: "APPROVAL_INVALID" });
+  const waiting = expectDone(await first.ask("PendingActions", { state: "PENDING" }));
+  expect(waiting.find((one) => one.name === pending)?.action).toMatchObject({
+    kind: "key.destroy",
+    key: "doomed",
+    number: 1,
+    backend: true,
+  });
+  expectDone(await (await login(second)).ask("Approve", { input: { pending, hash } }));
+  expect(expectDone(await first.ask("Key", { name: "doomed" }))?.versions).toMatchObject([{ state: "DESTROYED" }]);
+
+  const entries = await home.entries();
+  const decided = entries.findIndex((one) => one["type"] === "approval.decide" && one["pending"] === pending);
+  expect(entries.slice(decided, decided + 4)).toMatchObject([
+    { verdict: "approved", by: { name: "Second" } },
+    { type: "key.destroy.intent", pending, by: { name: "Second" }, reason: "made by mistake" },
+    { type: "key.destroy.outcome", result: "done", pending },
+    { type: "key.state", to: "DESTROYED", backend: "destroyed", pending },
+  ]);
+  expect(JSON.stringify(entries.slice(decided))).not.toContain("onePerson");
+});
+
+test("a destruction that was asked for before the key was activated is void", async () => {
+  const approver = await login(second);
+  const input = { name: "spared", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  expectDone(await first.ask("CreateKey", { input }));
+  const pending = pendingOf(
+    await first.ask("DestroyKey", { input: { key: "spared", backend: true, reason: "a try" } }),
+  );
+  const activating = pendingOf(
+    await first.ask("ActivateKey", { input: { key: "spared", reason: "needed after all" } }),
+  );
+  const hash = await hashOf(pending);
+  expectDone(await approver.ask("Approve", { input: { pending: activating, hash: await hashOf(activating) } }));
+  expect(await approver.ask("Approve", { input: { pending, hash } })).toMatchObject({ refusal: "KEY_STATE" });
+  expect(expectDone(await first.ask("Key", { name: "spared" }))?.versions).toMatchObject([{ state: "ACTIVE" }]);
+});

@@ -93,6 +93,16 @@ test("a job of another branch is told why, and the refusal is in the log", async
   expect(recorded).toMatchObject({ type: "refusal", code: "POLICY_DENIED", by: { ref: "refs/heads/feature-x" } });
 });
 
+test("an item that is no item is refused before any use case, and the refusal is in the log all the same", async () => {
+  const job = await home.job();
+  const text = { statement: { subject: [], predicateType: "https://example.com/test/v1", predicate: "text" as never } };
+  const refused = await job.sign([text]);
+  expect(refused).toMatchObject({ refusal: "ITEM_INVALID" });
+  const { entry } = refused as { entry: number };
+  const recorded = (await home.entries()).find((one) => one["index"] === entry);
+  expect(recorded).toMatchObject({ type: "refusal", code: "ITEM_INVALID", action: "sign", session: job.session });
+});
+
 test("50 requests race for the last use: exactly one signature; two items on one use: none", async () => {
   const greedy = await home.job({ uses: 1 });
   expect(await greedy.sign([statement(), statement()])).toMatchObject({ refusal: "SESSION_SPENT" });

@@ -6,6 +6,7 @@ import { bundleFromJSON, envelopeFromJSON } from "@sigstore/bundle";
 import { toSignedEntity, Verifier } from "@sigstore/verify";
 import { describe, expect, test } from "vitest";
 
+import { parseBundle, parsePublicKey, signerOf } from "../../src/cli/signature.ts";
 import { prepare, type SignItem } from "../../src/formats/index.ts";
 import { isRefusal } from "../../src/model/errors.ts";
 import { hashOf, type KeyAlgorithm } from "../../src/model/key.ts";
@@ -97,6 +98,19 @@ test.each([
   expect(bundleFromJSON(bundle).content.$case).toBe("messageSignature");
   expect(verify(hashOf(algorithm), artifact, createPublicKey(key.version.publicKey), value)).toBe(true);
 });
+
+// A public key does not tell its padding: our own verifier tries both, others PKCS#1 v1.5 alone.
+test.each(["RSA_3072", "RSA_3072_PSS"] as const)(
+  "signet verify accepts a statement by %s, and not by another key",
+  async (algorithm) => {
+    const key = keyOf(algorithm);
+    const evidence = parseBundle(JSON.stringify(finish(statement, key).bundle));
+    const right = parsePublicKey("right", key.version.publicKey);
+    const wrong = parsePublicKey("wrong", keyOf(algorithm).version.publicKey);
+    expect(await signerOf(evidence, "artifact", [wrong, right])).toBe(right);
+    expect(await signerOf(evidence, "artifact", [wrong])).toBeUndefined();
+  },
+);
 
 test("a raw digest and a token have no bundle", () => {
   const key = keyOf("EC_P256");

@@ -148,6 +148,7 @@ describe("jws", () => {
     ["EC_P384", "ES384", 96],
     ["ED25519", "EdDSA", 64],
     ["RSA_3072", "RS256", 384],
+    ["RSA_3072_PSS", "PS256", 384],
   ] as const)("a token by %s is accepted by jose as %s", async (algorithm, alg, length) => {
     const key = keys[algorithm];
     const finished = signed(accepted(token, key), key);
@@ -208,6 +209,7 @@ describe("digest form", () => {
 
   test.each<[string, KeyAlgorithm, string, string]>([
     ["Ed25519", "ED25519", sha256, "sign a statement about the file instead"],
+    ["RSA-PSS", "RSA_3072_PSS", sha256, "sign a statement about the file instead"],
     ["SHA-384 for a P-256 key", "EC_P256", sha384, "send the file's sha256 digest"],
     ["SHA-256 for a P-384 key", "EC_P384", sha256, "send the file's sha384 digest"],
   ])("%s is refused, and the hint says what to do", (_what, algorithm, digest, hint) => {

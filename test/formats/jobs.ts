@@ -6,9 +6,10 @@ import { p256, p384 } from "@noble/curves/nist.js";
 
 import type { Finished, Prepared } from "../../src/formats/index.ts";
 import type { ToBeSigned } from "../../src/model/item.ts";
-import { hashOf, type KeyAlgorithm, type KeyVersion } from "../../src/model/key.ts";
+import { hashOf, isPss, type KeyAlgorithm, type KeyVersion } from "../../src/model/key.ts";
 import type { Workload } from "../../src/model/principal.ts";
 import { digestInfo } from "../../src/std/digest-info.ts";
+import { pss } from "../../src/std/rsa-pss.ts";
 
 export const githubJob: Workload = {
   kind: "workload",
@@ -87,7 +88,9 @@ export function signed(prepared: Prepared, key: TestKey): Finished {
 }
 
 function apply(tbs: ToBeSigned, { version, privateKey }: TestKey): Uint8Array {
-  if (tbs.form === "message") return sign(hashOf(version.algorithm), tbs.bytes, privateKey);
+  if (tbs.form === "message") {
+    return sign(hashOf(version.algorithm), tbs.bytes, isPss(version.algorithm) ? pss(privateKey) : privateKey);
+  }
   const scalar = Buffer.from(privateKey.export({ format: "jwk" }).d ?? "", "base64url");
   if (version.algorithm === "EC_P256") return p256.sign(tbs.bytes, scalar, { prehash: false, format: "der" });
   if (version.algorithm === "EC_P384") return p384.sign(tbs.bytes, scalar, { prehash: false, format: "der" });
@@ -104,6 +107,8 @@ function pairOf(algorithm: KeyAlgorithm): { privateKey: KeyObject; publicKey: Ke
       return generateKeyPairSync("ed25519");
     case "RSA_3072":
     case "RSA_4096":
+    case "RSA_3072_PSS":
+    case "RSA_4096_PSS":
       return generateKeyPairSync("rsa", { modulusLength: 3072 }); // the length does not matter to formats
   }
 }

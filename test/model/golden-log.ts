@@ -120,6 +120,17 @@ const key: KeyUse = {
 };
 const created = { key: "attest", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
 const pem = "-----BEGIN PUBLIC KEY-----\nTm90IGEga2V5Lg==\n-----END PUBLIC KEY-----\n";
+const enrolled = {
+  key: "release",
+  purpose: "BLOB",
+  algorithm: "EC_P256",
+  custody: "token-a",
+  uri: "pkcs11:serial=4711;object=release;id=%01",
+  asked: "pkcs11:object=release",
+  publicKey: pem,
+} as const;
+const drifted = { key: "release", version: 1, custody: "token-a", uri: enrolled.uri } as const;
+const destroyed = { ...drifted, reason: "its project ended", pending } as const;
 const activation: Action = {
   kind: "key.state",
   key: "attest",
@@ -162,6 +173,9 @@ const by = (last: string, body: EntryBody | Told["body"]): Told => ({
   body: typeof body === "function" ? body : () => body,
 });
 const alone = (body: EntryBody | Told["body"]): Told => ({ ...by("", body), request: undefined });
+
+const rotating = { key: "attest", rotation: id("ro", "1"), from: 1, to: 2 } as const;
+const made = { purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
 
 const story: readonly Told[] = [
   alone({ type: "daemon.start", version: "0.1.0", vkey }),
@@ -279,4 +293,110 @@ const story: readonly Told[] = [
     from: "ACTIVE",
     to: "SUSPENDED",
   }),
+  by("G", { type: "custody.unlock.intent", ...asFirst, custody: "token" }),
+  by("G", (newest) => ({
+    type: "custody.unlock.outcome",
+    ...asFirst,
+    custody: "token",
+    intent: of(newest, "custody.unlock.intent"),
+    result: "failed",
+    refused: "the token refused its PIN; it is not tried again, a person has to give another one (CKR_PIN_INCORRECT)",
+  })),
+  by("G", { type: "key.enroll.intent", ...asFirst, ...enrolled }),
+  by("G", (newest) => ({
+    type: "key.enroll.outcome",
+    ...asFirst,
+    ...enrolled,
+    intent: of(newest, "key.enroll.intent"),
+    result: "done",
+    version: 1,
+    protection: {
+      level: "DEVICE",
+      exportable: "NO",
+      proved: ["made on the device, by its attestation"],
+      claimed: ["PIN once"],
+    },
+    guards: sha256Hex("policy of the key"),
+    attestation: [blob("certificate of the key"), blob("certificate of the device")],
+    possession: { challenge: blob("signet key possession v1\n"), signature: blob("signature of the challenge") },
+  })),
+  alone({ type: "key.drift", ...drifted, finding: "trouble", recorded: "none", found: "disabled" }),
+  alone({ type: "key.drift", ...drifted, finding: "trouble", recorded: "disabled", found: "as recorded", over: true }),
+  alone({ type: "key.drift", ...drifted, finding: "vanished", recorded: enrolled.uri, found: "no such key" }),
+  alone({
+    type: "key.state",
+    key: "release",
+    version: 1,
+    from: "ACTIVE",
+    to: "SUSPENDED",
+    reason: "at its custody, the key is not there any more",
+  }),
+  by("H", { type: "key.destroy.intent", ...asSecond, ...destroyed }),
+  by("H", (newest) => ({
+    type: "key.destroy.outcome",
+    ...asSecond,
+    ...destroyed,
+    intent: of(newest, "key.destroy.intent"),
+    result: "done",
+    until: "2026-02-14T09:30:00.000Z",
+  })),
+  by("H", {
+    type: "key.state",
+    ...asSecond,
+    key: "release",
+    version: 1,
+    from: "DEACTIVATED",
+    to: "DESTROYED",
+    reason: "its project ended",
+    pending,
+    backend: "destroyed",
+  }),
+  by("R", {
+    type: "key.rotate.begin",
+    ...asFirst,
+    ...rotating,
+    fromState: "ACTIVE",
+    custody: "software",
+    propagation: "PT1H",
+    retireAfter: "P730D",
+    asked: sha256Hex("yearly"),
+    begunAt: "2026-01-15T09:30:40.000Z",
+    algorithm: "EC_P256",
+    reason: "yearly",
+    onePerson: true,
+  }),
+  alone({ type: "key.rotate.intent", ...rotating, ...made }),
+  alone((newest) => ({
+    type: "key.rotate.outcome",
+    ...rotating,
+    ...made,
+    intent: of(newest, "key.rotate.intent"),
+    result: "done",
+    protection: { level: "PROCESS", exportable: "NO", proved: ["sealed at rest"], claimed: [] },
+    publicKey: pem,
+    uri: "software:attest/2",
+    possession: { challenge: blob("signet key possession v1\n"), signature: blob("signature of the challenge") },
+  })),
+  alone({
+    type: "key.rotate.publish",
+    ...rotating,
+    publicKey: sha256Hex("the next public key"),
+    publishedAt: "2026-01-15T09:30:43.750Z",
+    switchAt: "2026-01-15T10:30:43.750Z",
+  }),
+  alone({
+    type: "key.rotate.switch",
+    ...rotating,
+    endedAt: "2026-01-15T10:30:44.000Z",
+    trustedUntil: "2028-01-15T10:30:44.000Z",
+  }),
+  by("S", {
+    type: "key.rotate.cancel",
+    ...asFirst,
+    ...rotating,
+    endedAt: "2026-01-15T09:31:00.000Z",
+    reason: "not today",
+    left: "kept",
+  }),
+  alone({ type: "key.rotate.retire", key: "attest", version: 1, trustedUntil: "2028-01-15T10:30:44.000Z" }),
 ];

@@ -1,14 +1,24 @@
 // node test/peers/install.ts [NAME…]: brings the tools that the tests hold Signet against, by default all of them.
 //
-// Debian's packages where we are root; Go programs, pinned in catalog.ts, into a cache folder outside the tree:
+// Debian's packages where we are root; Go and Python programs, pinned in this folder, into a cache outside the tree:
 // ${SIGNET_PEERS:-${XDG_CACHE_HOME:-~/.cache}/signet/peers}/NAME-VERSION/. A program appears there by one rename, so
 // it is whole or absent; what is there is not built again; two installers at once do not disturb each other.
 
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { onPath, type RunOptions, run } from "../support/command.ts";
-import { isPeerName, type PeerName, peerNames, peers } from "./catalog.ts";
+import { isPeerName, type Peer, type PeerName, peerNames, peers } from "./catalog.ts";
 import { alone } from "./lock.ts";
 
 /** Milliseconds. The longest build takes five minutes of two idle cores, twice that on busy ones. */
@@ -20,15 +30,40 @@ export class PeerMissing extends Error {
 }
 
 type Say = (line: string) => void;
-type GoPeer = Exclude<(typeof peers)[PeerName], { from: "debian" }>;
+type CachedPeer = Exclude<(typeof peers)[PeerName], { from: "debian" }>;
+type GoPeer = Exclude<CachedPeer, { from: "python" }>;
+type PythonPeer = Extract<CachedPeer, { from: "python" }>;
 
-/** Where the peer's program is, or undefined when it is not installed. */
+/** Where the peer's program or library is, or undefined when it is not installed. */
 function locate(name: PeerName): string | undefined {
   const peer = peers[name];
-  if (peer.from === "debian") return onPath(name);
+  if (peer.from === "debian") return "library" in peer ? libraryWithPrograms(peer) : onPath(name);
+  for (const other of "others" in peer ? peer.others : []) {
+    const found = onPath(other);
+    if (found !== undefined) return found;
+  }
   const program = join(folderOf(name, peer), name);
   return existsSync(program) ? program : undefined;
 }
+
+function libraryWithPrograms({
+  library,
+  programs,
+}: {
+  readonly library: string;
+  readonly programs: readonly string[];
+}): string | undefined {
+  if (programs.some((program) => onPath(program) === undefined)) return undefined;
+  return libraryFolders.map((folder) => join(folder, library)).find((path) => existsSync(path));
+}
+
+/** Debian's, by architecture, and the others'. */
+const libraryFolders = [
+  `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
+  "/usr/lib64",
+  "/usr/lib",
+  "/usr/local/lib",
+];
 
 /** Installs the peer unless it is there, and returns its program's path; throws PeerMissing when it cannot be had. */
 export async function install(name: PeerName, say: Say): Promise<string> {
@@ -68,8 +103,9 @@ async function installPackages(name: PeerName, packages: readonly string[]): Pro
   if (again.status !== 0) throw new PeerMissing(`${command} failed: ${lastLine(again.stderr)}`);
 }
 
-async function buildPeer(name: PeerName, peer: GoPeer): Promise<void> {
-  if (onPath("go") === undefined) {
+async function buildPeer(name: PeerName, peer: CachedPeer): Promise<void> {
+  if (peer.from === "python") await needPython(name, peer);
+  else if (onPath("go") === undefined) {
     throw new PeerMissing(`${name} is built by Go and go is not on PATH; get Go from https://go.dev/dl or your system`);
   }
   sweep(name);
@@ -77,7 +113,8 @@ async function buildPeer(name: PeerName, peer: GoPeer): Promise<void> {
   const bin = join(work, "bin");
   mkdirSync(bin);
   try {
-    await (peer.from === "go" ? goInstall(peer, bin) : goBuildModule(peer, work, bin));
+    if (peer.from === "python") await pipInstall(name, peer, bin);
+    else await (peer.from === "go" ? goInstall(peer, bin) : goBuildModule(peer, work, bin));
     renameSync(bin, folderOf(name, peer));
   } catch (cause) {
     if (locate(name) === undefined) throw cause; // else another installer was faster, which is as good
@@ -92,7 +129,7 @@ async function goInstall(peer: Extract<GoPeer, { from: "go" }>, bin: string): Pr
   await go(["install", ...FLAGS, `${peer.source}@${peer.version}`], { env: { GOBIN: bin } });
 }
 
-async function goBuildModule(peer: Extract<GoPeer, { from: "module" }>, work: string, bin: string): Promise<void> {
+async function goBuildModule(peer: Extract<Peer, { from: "module" }>, work: string, bin: string): Promise<void> {
   const ours = join(import.meta.dirname, peer.folder);
   const module = join(work, "module");
   const patched = join(work, peer.patched.folder);
@@ -105,9 +142,44 @@ async function goBuildModule(peer: Extract<GoPeer, { from: "module" }>, work: st
   cpSync(download.Dir, patched, { recursive: true });
   await makeWritable(patched); // the module cache is read-only, and its modes come along
   cpSync(join(ours, peer.patched.folder), patched, { recursive: true });
+  for (const { file, from, to } of peer.patched.edits ?? []) edit(join(patched, file), from, to);
+  const tags = peer.tags === undefined ? [] : ["-tags", peer.tags];
   for (const [program, source] of Object.entries(peer.programs)) {
-    await go(["build", ...FLAGS, "-o", join(bin, program), source], { cwd: module });
+    await go(["build", ...FLAGS, ...tags, "-o", join(bin, program), source], { cwd: module });
   }
+}
+
+function edit(file: string, from: string, to: string): void {
+  const [before, after, ...more] = readFileSync(file, "utf8").split(from);
+  if (before === undefined || after === undefined || more.length > 0)
+    throw new PeerMissing(`"${from}" does not stand once in ${file}`);
+  writeFileSync(file, `${before}${to}${after}`);
+}
+
+async function needPython(name: PeerName, peer: PythonPeer): Promise<void> {
+  const there = async (): Promise<boolean> =>
+    onPath("python3") !== undefined && (await run("python3", ["-c", "import ensurepip, venv"])).status === 0;
+  if (!(await there())) await installPackages(name, peer.packages);
+  if (!(await there())) throw new PeerMissing(`${name} needs python3 with venv: ${peer.packages.join(" and ")}`);
+}
+
+/** The environment's own scripts name the folder it was made in; ours finds it beside itself, wherever it is moved. */
+async function pipInstall(name: PeerName, peer: PythonPeer, bin: string): Promise<void> {
+  const environment = join(bin, "venv");
+  const requirements = join(import.meta.dirname, peer.folder, "requirements.txt");
+  const pip = ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps", "-r", requirements];
+  await python("python3", ["-m", "venv", environment]);
+  await python(join(environment, "bin", "python3"), pip);
+  const start = `#!/bin/sh\nexec "$(dirname "$0")/venv/bin/python3" -m ${peer.module} "$@"\n`;
+  writeFileSync(join(bin, name), start, { mode: 0o755 });
+}
+
+/** A second time when the first fails, for the network's sake. */
+async function python(program: string, args: readonly string[]): Promise<void> {
+  const once = () => run(program, args, { timeout: INSTALL_LIMIT });
+  const first = await once();
+  const last = first.status === 0 ? first : await once();
+  if (last.status !== 0) throw new PeerMissing(`python3 ${args.join(" ")} failed: ${lastLine(last.stderr)}`);
 }
 
 /** Runs `go`; a second time when the first fails, for the network's sake. Returns its standard output. */
@@ -126,13 +198,13 @@ async function proxies(): Promise<string> {
   return configured.replace(/[,|]direct$/, "");
 }
 
-/** Where the Go programs are kept. */
+/** Where the programs are kept. */
 function cache(): string {
   const { SIGNET_PEERS: chosen, XDG_CACHE_HOME: caches } = process.env;
   return chosen ?? join(caches ?? join(homedir(), ".cache"), "signet", "peers");
 }
 
-const folderOf = (name: PeerName, peer: GoPeer): string => join(cache(), `${name}-${peer.version}`);
+const folderOf = (name: PeerName, peer: CachedPeer): string => join(cache(), `${name}-${peer.version}`);
 
 /** Removes what a killed installer left; nobody else is at work on this peer, since we hold its lock. */
 function sweep(name: PeerName): void {

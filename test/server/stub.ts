@@ -71,6 +71,7 @@ export function stubBroker(over: Partial<Broker> = {}): Broker {
     authenticate: () => Promise.resolve(holder),
     nonce: () => "nonce-1",
     key: () => Promise.resolve(release),
+    turnedAway: (_call, _action, refusal) => Promise.resolve(refusal),
     vkey: () => "signet.example+00000000+key",
     viewer: () => Promise.resolve(session.principal),
     ready: () => ({ ready: true, reason: "" }),
@@ -93,6 +94,7 @@ export const tcp: TcpListener = {
   host: "127.0.0.1",
   port: 0,
   openLog: true,
+  openTrust: true,
   metrics: true,
   dangerouslyAllowBearer: false,
 };

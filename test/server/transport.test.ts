@@ -66,7 +66,7 @@ describe("a body", () => {
 
 test("a socket is for its owner alone, replaces a dead daemon's and never a living one's", async () => {
   const path = join(folder, "signet.sock");
-  const socket = { kind: "socket", path, openLog: true, metrics: true } as const;
+  const socket = { kind: "socket", path, openLog: true, openTrust: true, metrics: true } as const;
   spawnSync(process.execPath, [
     "-e",
     `require("net").createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, "SIGKILL"))`,
@@ -85,7 +85,7 @@ test("a socket is for its owner alone, replaces a dead daemon's and never a livi
 test("a file that is no socket is left alone", async () => {
   const path = join(folder, "precious");
   writeFileSync(path, "precious");
-  await expect(serving({}, { listeners: [{ kind: "socket", path, openLog: false, metrics: false }] })).rejects.toThrow(
+  await expect(serving({}, { listeners: [{ kind: "socket", path, openLog: false, openTrust: true, metrics: false }] })).rejects.toThrow(
     /is no socket/,
   );
   expect(readFileSync(path, "utf8")).toBe("precious");

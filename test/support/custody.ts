@@ -8,25 +8,51 @@ import type { Custody } from "../../src/ports/custody.ts";
 import type { SealedKeys } from "../../src/ports/sealed-keys.ts";
 import { systemRandom } from "../../src/std/clock.ts";
 import { Secret } from "../../src/std/secret.ts";
+import type { PeerName } from "../peers/catalog.ts";
+import { kmsAccount, kmsCustody, kmsRegion, startKms } from "./kms.ts";
+import { pkcs11Fixture } from "./pkcs11.ts";
+import { vaultTransitFixture } from "./vault-transit.ts";
 
 export type CustodyKindName = (typeof custodies)[number]["kind"];
 
 export interface CustodyFixture {
   readonly kind: CustodyKindName;
+  /** Programs of other people that its backend is made of. */
+  readonly needs: readonly PeerName[];
   /** A fresh backend; `again` opens the same one once more, as a daemon does that starts again. */
-  open(): Promise<{ readonly custody: Custody; readonly again: () => Custody }>;
+  open(): Promise<{
+    readonly custody: Custody;
+    readonly again: () => Custody;
+    /** A well-formed URI under which the backend holds nothing; where absent, it knows keys by their names. */
+    readonly nowhere?: string;
+    /** Ends the backend. */
+    readonly close?: () => Promise<void>;
+  }>;
 }
 
 /** One row per kind: the contract fails for a registered kind that has none. */
 export const custodyFixtures: Readonly<Record<CustodyKindName, CustodyFixture>> = {
   software: {
     kind: "software",
+    needs: [],
     open: () => {
       const means = softwareMeans();
       const again = () => software(means);
       return Promise.resolve({ custody: again(), again });
     },
   },
+  "aws-kms": {
+    kind: "aws-kms",
+    needs: ["ministack"],
+    open: async () => {
+      const server = await startKms();
+      const again = () => kmsCustody(server.url);
+      const nowhere = `awskms:///arn:aws:kms:${kmsRegion}:${kmsAccount}:key/00000000-0000-4000-8000-000000000000`;
+      return { custody: again(), again, nowhere, close: async () => server[Symbol.asyncDispose]() };
+    },
+  },
+  pkcs11: pkcs11Fixture,
+  "vault-transit": vaultTransitFixture,
 };
 
 export interface SoftwareMeans {
@@ -57,5 +83,6 @@ export function sealedKeysInMemory(): SealedKeysInMemory {
       rows.set(id, sealed);
       return Promise.resolve(true);
     },
+    remove: (key, number) => Promise.resolve(rows.delete(`${key}/${String(number)}`)),
   };
 }

@@ -25,6 +25,13 @@ export interface Heard {
   readonly number?: string;
   readonly requestId?: string;
   readonly status: number;
+  /** Of a fault. */
+  readonly message?: string;
+  readonly custody?: string;
+  readonly retryable?: boolean;
+  /** Seconds. */
+  readonly retryAfter?: number;
+  readonly hint?: string;
 }
 
 /** One question, asked once: the real client would try again, and hide what is looked at here. */
@@ -57,13 +64,14 @@ export async function askOnce<K extends OperationName>(
 interface Answered {
   readonly data?: Record<string, Record<string, unknown> | null> | null;
   readonly errors?: readonly {
+    readonly message: string;
     readonly extensions: { readonly code: string; readonly number: string; readonly requestId: string };
   }[];
 }
 
 function heardIn({ data, errors }: Answered, status: number): Heard {
   const [error] = errors ?? [];
-  if (error) return { status, ...error.extensions };
+  if (error) return { status, message: error.message, ...error.extensions };
   const field = Object.values(data ?? {})[0] ?? {};
   const refused = field["__typename"] === "Refusal";
   return { status, data: field, ...(refused && { code: String(field["code"]), number: String(field["number"]) }) };
@@ -133,7 +141,7 @@ export const incidentsOf = (entries: readonly Found[], intent: number): readonly
 
 /**
  * The rules of the log, whatever happened: an outcome follows its own intent, an intent has at most one, and one that
- * an earlier epoch left without is an incident, exactly once. Returns the intents that have none.
+ * an earlier epoch left without is an incident, exactly once, whether or not a later epoch ends it. Returns the intents that have none.
  */
 export function unfinishedIn(entries: readonly Found[]): readonly Found[] {
   for (const one of entries.filter((entry) => entry["intent"] !== undefined)) {
@@ -148,9 +156,8 @@ export function unfinishedIn(entries: readonly Found[]): readonly Found[] {
     const outcomes = outcomesOf(entries, intent.index);
     expect(outcomes.length, `outcomes of intent ${String(intent.index)}`).toBeLessThanOrEqual(1);
     const reported = incidentsOf(entries, intent.index).length;
-    expect(reported, `incidents of intent ${String(intent.index)}`).toBe(
-      outcomes.length === 0 && Number(intent["epoch"]) < epoch ? 1 : 0,
-    );
+    const ended = outcomes[0] === undefined ? epoch : Number(outcomes[0]["epoch"]);
+    expect(reported, `incidents of intent ${String(intent.index)}`).toBe(Number(intent["epoch"]) < ended ? 1 : 0);
   }
   return entries.filter((one) => isIntent(one) && outcomesOf(entries, one.index).length === 0);
 }

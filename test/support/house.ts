@@ -36,6 +36,8 @@ export interface HouseOptions {
     readonly name: string;
     readonly purpose: Purpose;
     readonly algorithm?: "EC_P256" | "ED25519" | "RSA_3072" | "EC_P384";
+    /** By the name that the configuration gives it; software where absent. */
+    readonly custody?: string;
   }[];
   readonly uses?: number;
   /** How the daemon is started the first time. */
@@ -118,8 +120,8 @@ export async function house(options: HouseOptions = {}): Promise<House> {
       { name: "attest", purpose: "ATTESTATION" },
       { name: "release", purpose: "BLOB" },
     ];
-    for (const { name, purpose, algorithm = "EC_P256" } of keys) {
-      expectDone(await operator.ask("CreateKey", { input: { name, purpose, algorithm, custody: "software" } }));
+    for (const { name, purpose, algorithm = "EC_P256", custody = "software" } of keys) {
+      expectDone(await operator.ask("CreateKey", { input: { name, purpose, algorithm, custody } }));
       if (options.approvals !== "two-persons")
         expectDone(await operator.ask("ActivateKey", { input: { key: name, reason: "for the test" } }));
     }

@@ -23,6 +23,17 @@ const filterOf = (filter: EntryFilter): Filter => ({
   to: filter.to ?? undefined,
 });
 
+export async function entriesOf(
+  filter: EntryFilter,
+  { first, after, last, before }: Partial<Parameters<typeof entryPage>[0]>,
+  { broker, call, budget }: RequestContext,
+) {
+  const page = entryPage({ first, after, last, before });
+  const { entries, more, checkpoint } = await granted(broker.entries(call, filterOf(filter), page));
+  spend(budget, entries.length);
+  return { checkpoint, ...edgesInOrder(entries, page, more, ({ index }) => cursorOf("entry", index)) };
+}
+
 function explained({ entry, hypothetical }: ExplainInput, { broker, call }: RequestContext): Promise<Explained> {
   if (entry !== undefined) return granted(broker.explain(call, { entry }));
   const { identity, keys, uses, ttl } = hypothetical;
@@ -44,12 +55,7 @@ const explainedText = ({ effect, grant, refusal, grants }: Explained): readonly 
 
 export const audit: Resolvers = {
   Query: {
-    async entries(_, { filter, first, after, last, before }, { broker, call, budget }) {
-      const page = entryPage({ first, after, last, before });
-      const { entries, more, checkpoint } = await granted(broker.entries(call, filterOf(filter), page));
-      spend(budget, entries.length);
-      return { checkpoint, ...edgesInOrder(entries, page, more, ({ index }) => cursorOf("entry", index)) };
-    },
+    entries: (_, { filter, ...page }, context) => entriesOf(filter, page, context),
     entry: (_, { index }, { broker, call }) => granted(broker.entry(call, index)),
     blob: (_, { sha256 }, { broker, call }) => granted(broker.blob(call, sha256)),
     checkpoint: (_, { size }, { broker, call }) => granted(broker.checkpoint(call, size ?? undefined)),

@@ -9,13 +9,15 @@ import { argumentProblem } from "../limits.ts";
 import { scalars } from "../scalars.ts";
 import { approval } from "./approval.ts";
 import { audit } from "./audit.ts";
+import { custody } from "./custody.ts";
 import { key } from "./key.ts";
 import { node } from "./node.ts";
 import { principal } from "./principal.ts";
+import { rotate } from "./rotate.ts";
 import { session } from "./session.ts";
 import { signing } from "./signing.ts";
 
-const subjects: readonly Resolvers[] = [node, principal, key, session, signing, approval, audit];
+const subjects: readonly Resolvers[] = [node, principal, key, rotate, session, signing, approval, audit, custody];
 
 type Field = GraphQLFieldResolver<unknown, RequestContext>;
 
@@ -34,8 +36,9 @@ const mutation =
   (field: Field): Field =>
   async (parent, input, context, info) => {
     const problem = argumentProblem(input, context.list);
-    if (problem !== undefined) context.metrics.refused(problem.refusal);
-    const answer: unknown = problem ?? (await field(parent, input, context, info));
+    const answer: unknown = problem
+      ? await context.broker.turnedAway(context.call, info.fieldName, problem)
+      : await field(parent, input, context, info);
     if (isRefusal(answer)) context.refused = answer.refusal;
     return answer;
   };

@@ -7,7 +7,8 @@ import type { RequestContext } from "../context.ts";
 import { granted, Refused } from "../errors.ts";
 import type { ChangeKeyStateInput, Resolvers } from "../generated.ts";
 import { keyId, keyVersionId } from "../ids.ts";
-import { spend } from "../limits.ts";
+import { argumentProblem, spend } from "../limits.ts";
+import { entriesOf } from "./audit.ts";
 
 const changeTo =
   (to: KeyState) =>
@@ -41,9 +42,17 @@ export const key: Resolvers = {
       spend(budget, keys.length);
       return keys;
     },
+    async reconcile(_, { key, from, to }, { broker, call, budget }) {
+      const reconciled = await granted(broker.reconcile(call, { key: key ?? undefined, from, to }));
+      spend(budget, reconciled.days.length);
+      return { ...reconciled, days: reconciled.days.map(({ recorded, ...day }) => ({ ...day, ...recorded })) };
+    },
   },
   Mutation: {
     createKey: (_, { input }, { broker, call }) => broker.createKey(call, input),
+    enrollKey: (_, { input }, { broker, call }) => broker.enrollKey(call, input),
+    destroyKey: (_, { input }, { broker, call }) =>
+      broker.destroyKey(call, { ...input, number: input.number ?? undefined }),
     activateKey: changeTo("ACTIVE"),
     suspendKey: changeTo("SUSPENDED"),
     resumeKey: changeTo("ACTIVE"),
@@ -53,6 +62,16 @@ export const key: Resolvers = {
   Key: {
     id: ({ name }) => keyId(name),
     current: ({ versions }) => versions.filter(({ state }) => state === "ACTIVE"),
+    entries({ name }, { filter, ...page }, context) {
+      spend(context.budget, 4);
+      const problem = argumentProblem(filter, context.list);
+      if (problem) throw new Refused(problem);
+      return entriesOf({ ...filter, keys: [name] }, page, context);
+    },
+    outcomes({ name }, _, { broker, call, budget }) {
+      spend(budget, 4);
+      return granted(broker.outcomesOf(call, name));
+    },
   },
   KeyVersion: {
     id: keyVersionId,

@@ -11,13 +11,15 @@ const signatureAlgorithms = {
   ED25519: "ed25519",
   RSA_3072: "rsa-pkcs1v15-sha2-256",
   RSA_4096: "rsa-pkcs1v15-sha2-256",
+  RSA_3072_PSS: "rsa-pss-sha2-256",
+  RSA_4096_PSS: "rsa-pss-sha2-256",
 } as const satisfies Record<KeyAlgorithm, string>;
 
 export const signing: Resolvers = {
   Mutation: {
     sign(_, { input }, { broker, call }) {
       const items = itemsOf(input.items);
-      if (isRefusal(items)) return items;
+      if (isRefusal(items)) return broker.turnedAway(call, "sign", items);
       return broker.sign(call, { idempotencyKey: input.idempotencyKey, key: input.key, items });
     },
   },
