@@ -292,7 +292,8 @@ function missing(version: KeyVersion, told: boolean, tables: Salvage, { masterKe
     const stated = createPublicKey(version.publicKey);
     if (sha256Hex(stated.export({ format: "der", type: "spki" })) !== version.fingerprint)
       return "has a public key that is not the one of its fingerprint";
-    if (version.custody !== "software" || version.state === "DESTROYED") return told ? undefined : "is not in the leaves that can be read";
+    if (version.custody !== "software" || version.state === "DESTROYED")
+      return told ? undefined : "is not in the leaves that can be read";
     if (version.uri !== `software:${versionId(version)}`) return "names the private key of another one";
     const sealed = tables.sealed(version.key, version.number);
     if (sealed === undefined) return "has no sealed private key any more";

@@ -122,6 +122,8 @@ export class Token implements AsyncDisposable {
   #locked: string | undefined;
   /** PINs that the token refused: none of them is given again. */
   readonly #refused: Secret[] = [];
+  /** The last one that the token took. */
+  #proven: Secret | undefined;
   #info: TokenInfo | undefined;
   #losses = 0;
   #told: string | undefined;
@@ -231,8 +233,8 @@ export class Token implements AsyncDisposable {
     this.#locked = undefined;
     const starting = this.#start(true);
     this.#state = starting;
-    await unlessAborted(starting.settled, signal, () => this.#late(false));
-    return this.#unlocked(before);
+    const unlocked = starting.settled.then(() => this.#unlocked(before)); // also where nobody waits for it any more
+    return unlessAborted(unlocked, signal, () => this.#late(false));
   }
 
   /** After the process with the given PIN has started, or has not. */
@@ -240,8 +242,8 @@ export class Token implements AsyncDisposable {
     const state = this.#state;
     if (state.is === "ready") return { ready: true };
     if (state.is === "locked") return { refused: state.why };
-    this.#pin = before.pin; // whether the new one is right nobody knows
-    this.#locked = before.locked;
+    this.#pin = before.pin;
+    this.#locked ??= before.locked;
     throw this.#away(state.is === "away" ? state.why : "the token is not ready");
   }
 
@@ -286,7 +288,7 @@ export class Token implements AsyncDisposable {
     return { is: "locked", why, info };
   }
 
-  /** Gives the PIN, once. Why it was not taken, undefined where it was. */
+  /** Gives the PIN, once. Why it was not taken, undefined where it was. One that was right before is given again. */
   async #login(child: Child): Promise<string | undefined> {
     if (this.#pin === undefined) return "waits for its PIN";
     const pin = this.#pin();
@@ -295,13 +297,15 @@ export class Token implements AsyncDisposable {
     try {
       await child.ask("login", pin.reveal(), openingPatience);
       this.#refused.length = 0;
+      this.#proven = pin;
       return undefined;
     } catch (error) {
-      if (!(error instanceof ModuleFailure) || ailmentOf(error.failure.code) !== "pin") throw error;
-      const why = pinProblem(error.failure.code);
-      this.#locked = why;
-      this.#refused.push(pin);
-      return why;
+      const wrong = error instanceof ModuleFailure && ailmentOf(error.failure.code) === "pin";
+      const proven = this.#proven !== undefined && equalBytes(this.#proven.reveal(), pin.reveal());
+      if (!wrong && proven) throw error;
+      if (wrong) this.#refused.push(pin);
+      this.#locked = wrong ? pinProblem(error.failure.code) : doubtfulPin(error);
+      return this.#locked;
     }
   }
 
@@ -567,6 +571,10 @@ export class Token implements AsyncDisposable {
     });
   }
 }
+
+/** The token may have counted it: given by itself once more, a PIN that is wrong would lock the token. */
+const doubtfulPin = (error: unknown): string =>
+  `whether the PIN is right the token did not say (${error instanceof Error ? wordsOf(error) : "no answer"}); it is not tried again, a person has to give it`;
 
 const wordsOf = (error: Error): string =>
   error instanceof ModuleFailure && error.failure.code !== 0

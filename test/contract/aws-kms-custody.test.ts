@@ -217,9 +217,7 @@ describe.skipIf(await lacks("ministack"))("with a server", () => {
     const arn = await foreign(input);
     await expect(custody.describe(`awskms:///${arn}${query}`, never)).rejects.toMatchObject({
       nothingHappened: true,
-      hint: expect.stringMatching(
-        /it is .* for .*; Signet takes keys for SIGN_VERIFY: ECC_NIST_P256, /,
-      ) as string,
+      hint: expect.stringMatching(/it is .* for .*; Signet takes keys for SIGN_VERIFY: ECC_NIST_P256, /) as string,
     });
   });
 

@@ -7,6 +7,7 @@
  *   device N   C_SignInit fails with that code   sign N     C_Sign does
  *   once N     C_SignInit fails with that code, and the file goes away
  *   open N     C_OpenSession fails with that code
+ *   login N    C_Login fails with that code
  *   away       no slot has a token
  *   deaf       C_GetMechanismList names hashing mechanisms alone, and C_SignInit takes no others
  *
@@ -89,7 +90,7 @@ static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t 
     if (write(file, "login\n", 6) < 0) return 5;
     close(file);
   }
-  return real->call[LOGIN](session, user, pin, length);
+  return told("login") ? code() : real->call[LOGIN](session, user, pin, length);
 }
 
 /* The private key whose CKA_ID is in `rest`. */

@@ -274,6 +274,30 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a PIN", () => {
     await restarted[Symbol.asyncDispose]();
   });
 
+  test("of which the token did not say whether it is right is not given again by itself", async () => {
+    shim.misbehave("login 0x30");
+    await using custody = openPkcs11(shim.token);
+    await settled(custody);
+    expect(custody.health?.()).toMatchObject({
+      message: expect.stringContaining("did not say (CKR_DEVICE_ERROR") as string,
+    });
+    shim.misbehave(undefined);
+    await expect(custody.describe("pkcs11:object=x", soon())).rejects.toMatchObject({ code: "CUSTODY_LOCKED" });
+    expect(shim.logins()).toBe(1);
+    expect(await custody.unlock?.(new Secret(utf8(rightPin)), soon())).toEqual({ ready: true });
+  });
+
+  test("that was right before is given to each fresh process", async () => {
+    await using custody = openPkcs11(shim.token);
+    const key = await madeKey(custody, "release");
+    shim.misbehave("login 0x30");
+    const [pid = 0] = childrenOf(process.pid);
+    process.kill(pid, "SIGKILL");
+    await until("it is tried again", () => shim.logins() > 2);
+    shim.misbehave(undefined);
+    await recovers(custody, key);
+  });
+
   test("is read from its file without the newline at its end", async () => {
     await using custody = openPkcs11(shim.token, { pin: `${rightPin}\n` });
     await settled(custody);

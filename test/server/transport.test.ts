@@ -85,9 +85,9 @@ test("a socket is for its owner alone, replaces a dead daemon's and never a livi
 test("a file that is no socket is left alone", async () => {
   const path = join(folder, "precious");
   writeFileSync(path, "precious");
-  await expect(serving({}, { listeners: [{ kind: "socket", path, openLog: false, openTrust: true, metrics: false }] })).rejects.toThrow(
-    /is no socket/,
-  );
+  await expect(
+    serving({}, { listeners: [{ kind: "socket", path, openLog: false, openTrust: true, metrics: false }] }),
+  ).rejects.toThrow(/is no socket/);
   expect(readFileSync(path, "utf8")).toBe("precious");
 });
 
