@@ -35,7 +35,7 @@ export async function provePossession(custody: Custody, version: KeyVersion, ran
   if (signatures instanceof Fault)
     return { fault: signatures, result: signatures.nothingHappened ? "failed" : "unknown" };
   const [signature] = signatures;
-  if (signature && verifies(version, [item], signatures))
+  if (signature && (await verifies(version, [item], signatures)))
     return {
       named: { challenge: blobRef(challenge), signature: blobRef(signature) },
       blobs: [challenge, signature],

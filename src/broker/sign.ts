@@ -202,7 +202,7 @@ async function atCustody({ version, prepared }: Asked, parts: Parts): Promise<At
   const items = prepared.map((one) => one.tbs);
   try {
     const signatures = await custody.sign(version, items, AbortSignal.timeout(custodyDeadline));
-    if (custody.outside && !verifies(version, items, signatures))
+    if (custody.outside && !(await verifies(version, items, signatures)))
       return { result: "withheld", code: "SIGNATURE_WRONG" };
     return { result: "done", signatures };
   } catch (error) {

@@ -178,7 +178,7 @@ describe.skipIf(await lacks("ministack"))("with a server", () => {
     const key = versionOf("moves", came);
     await server.client.send(new UpdateAliasCommand({ AliasName: "alias/moves", TargetKeyId: second }));
 
-    expect(verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
+    expect(await verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
     expect(proxy.asked.at(-1)?.body.toString()).toContain(first);
     expect(await custody.describe("awskms:///alias/moves", never)).toMatchObject({ uri: `awskms:///${second}` });
     const byName = custody.sign({ ...key, uri: "awskms:///alias/moves" }, [message], never);
@@ -203,7 +203,7 @@ describe.skipIf(await lacks("ministack"))("with a server", () => {
     });
     expect(came?.protection.claimed).toContain("made inside an HSM of AWS KMS, which does not give it out");
     const key = versionOf("foreign", came);
-    expect(verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
+    expect(await verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
   });
 
   test.each<[string, CreateKeyCommandInput, string]>([
@@ -385,7 +385,7 @@ describe.skipIf(await lacks("ministack"))("the policies of docs/custody/aws-kms.
     const came = await custody.describe(`awskms:///${arn}`, never);
     expect(came).toMatchObject({ algorithm: "EC_P256", guards: expect.any(String) as string });
     const key = versionOf("uses", came);
-    expect(verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
+    expect(await verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
 
     await expect(custody.describe(`awskms:///${other}`, never)).rejects.toMatchObject(refused);
     await expect(custody.sign({ ...key, uri: `awskms:///${other}` }, [message], never)).rejects.toMatchObject(refused);
@@ -427,7 +427,7 @@ describe.skipIf(await lacks("ministack"))("the policies of docs/custody/aws-kms.
     const fresh = await Promise.all([custody.create?.(wanted, never), custody.create?.(wanted, never)]);
     expect(fresh[0]).toEqual(fresh[1]);
     const key = versionOf("made", await custody.describe(fresh[0]?.uri ?? "", never));
-    expect(verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
+    expect(await verifies(key, [message], await custody.sign(key, [message], never))).toBe(true);
     for (const attempt of [
       custody.sign({ ...key, uri: `awskms:///${other}` }, [message], never),
       custody.destroy?.({ ...key, uri: `awskms:///${other}` }, never),

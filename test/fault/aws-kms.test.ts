@@ -148,7 +148,7 @@ describe.skipIf(await lacks("ministack"))("AWS KMS", () => {
         },
       });
       proxy.spoil(sign, skewed, 1);
-      expect(verifies(key, [message], await own.sign(key, [message], never))).toBe(true);
+      expect(await verifies(key, [message], await own.sign(key, [message], never))).toBe(true);
       const [first, second] = proxy.asked.map(({ headers }) => stampOf(headers["x-amz-date"]));
       expect(Math.abs((second ?? 0) - (first ?? 0) - 3_600_000)).toBeLessThan(10_000);
       expect(JSON.stringify(warnings)).toContain("clock");
