@@ -76,7 +76,7 @@ export function deleteViews(file: string): void {
 function opened(file: string): ViewStore | undefined {
   const db = new DatabaseSync(file, { timeout: 2000 });
   try {
-    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -32768");
+    db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384");
     if (db.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'progress'").get() === undefined) {
       db.exec(`BEGIN;${schema}`);
       db.prepare("INSERT INTO progress VALUES (1, ?, 0, NULL)").run(schemaHash);
