@@ -28,6 +28,7 @@ const config: CodegenConfig = {
         mappers: {
           Checkpoint: "../broker/index.ts#Checkpoint as CheckpointOf",
           Custody: "../broker/index.ts#CustodyStatus",
+          Ended: "../model/key.ts#Ended as EndedOf",
           Entry: "../ports/log.ts#LogEntry",
           Explanation: "./context.ts#Explained",
           Key: "../model/key.ts#Key as KeyOf",

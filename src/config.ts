@@ -9,11 +9,12 @@ import { type Document, isMap, isPair, isScalar, LineCounter, parseDocument, vis
 import { z } from "zod";
 import { custodies } from "./custody/index.ts";
 import { type ClaimNames, tokenAlgorithms } from "./identity/index.ts";
+import { trustCachedFor } from "./model/trust.ts";
 import type { PolicyFile } from "./policy/index.ts";
 import { isAbsurdlyNested } from "./policy/yaml.ts";
 import { fromBase64 } from "./std/base64.ts";
 import { fromUtf8 } from "./std/bytes.ts";
-import { parseDuration } from "./std/duration.ts";
+import { formatDuration, isDuration, parseDuration } from "./std/duration.ts";
 import { Secret } from "./std/secret.ts";
 import { type SecretReference, secretReference } from "./std/secret-reference.ts";
 import { parsePolicy } from "./tlog/policy.ts";
@@ -162,7 +163,14 @@ const schema = z.strictObject({
   approvals: z.enum(["two-persons", "one-person"]).default("two-persons"),
   rotation: z
     .strictObject({
-      propagation: duration.default("PT1H").describe("how long a new public key is published before it signs"),
+      propagation: z
+        .string()
+        .refine(
+          (text) => isDuration(text, trustCachedFor),
+          `must be an ISO 8601 duration of at least ${formatDuration(trustCachedFor)}: for so long trust documents are cached`,
+        )
+        .default("PT1H")
+        .describe("how long a new public key is published before it signs; at least PT5M"),
       retireAfter: duration
         .optional()
         .describe("how long an old public key stays published after it signed last; for good where absent"),
@@ -463,14 +471,6 @@ export const thisHost = (): string =>
 
 /** JSON Schema (draft 7, which editors' YAML servers read). */
 export const configJsonSchema = (): object => z.toJSONSchema(schema, { target: "draft-7", io: "input" });
-
-function isDuration(text: string): boolean {
-  try {
-    return parseDuration(text) > 0;
-  } catch {
-    return false;
-  }
-}
 
 function described(issue: z.core.$ZodIssue, place: Place): readonly string[] {
   if (issue.code !== "unrecognized_keys") return [`${place(issue.path)}: ${issue.message}`];

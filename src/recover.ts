@@ -22,7 +22,7 @@ import { type Salvage, salvage } from "./db/salvage.ts";
 import { openSqlite } from "./db/sqlite.ts";
 import type { Entry } from "./model/entry.ts";
 import { Fault } from "./model/errors.ts";
-import { type KeyVersion, versionId } from "./model/key.ts";
+import { type KeyState, type KeyVersion, versionId } from "./model/key.ts";
 import { type Replay, type Replayed, replay } from "./model/replay.ts";
 import { noMetrics } from "./ports/metrics.ts";
 import { equalBytes, fromUtf8, hex } from "./std/bytes.ts";
@@ -127,6 +127,7 @@ async function judged(tables: Salvage, parts: RecoverParts): Promise<Old | { rea
     people: tables.people,
     said,
     missing: (version, told) => missing(version, told, tables, config),
+    at: rfc3339(parts.clock()),
   });
   for (const text of tables.complaints()) found.push(text);
   if (found.length === 0 && adopted.lost.length === 0) found.push(nothingWrong);
@@ -319,10 +320,11 @@ async function prepare(old: Old, tables: Salvage, { config, clock, random, versi
   const fresh = prepareReplacement(config.stateDirectory);
   const signer = logKey({ file: join(fresh, "log.key"), origin: config.origin, masterKey: config.masterKey, random });
   await using db = await openSqlite({ directory: fresh, origin: config.origin, signer, clock, step: noStep });
-  for (const { key } of old.keys)
-    for (const one of key.versions) {
+  for (const { key, from } of old.keys)
+    for (const [i, one] of key.versions.entries()) {
       const sealed = tables.sealed(one.key, one.number);
-      if (sealed) await db.sealedKeys.keep(one.key, one.number, sealed);
+      if (sealed && (one.state !== "DESTROYED" || from[i] === "DESTROYED"))
+        await db.sealedKeys.keep(one.key, one.number, sealed);
     }
   const journaling = journal({
     log: db,
@@ -341,7 +343,7 @@ function described({ replaces, newest, found, keys, people, lost }: Old, tables:
   const states = keys.flatMap(({ key, from }) =>
     key.versions.map((one, i) => {
       const before = from[i] ?? one.state;
-      return `key ${versionId(one)}: ${one.state}${before === one.state ? "" : `, was ${before}: signs again when somebody resumes it`}`;
+      return `key ${versionId(one)}: ${one.state}${before === one.state ? "" : `, was ${before}: ${because(one.state)}`}`;
     }),
   );
   const operators = people.map((one) => `operator ${one.name} (${one.roles.join(", ")}): ${one.issuer} ${one.subject}`);
@@ -356,6 +358,13 @@ function described({ replaces, newest, found, keys, people, lost }: Old, tables:
       "the old log's continuation: nothing is ever added to it again; its files and receipts stay as they are",
     ]),
   ].join("\n");
+}
+
+function because(state: KeyState): string {
+  if (state === "SUSPENDED") return "signs again when somebody resumes it";
+  return state === "DESTROYED"
+    ? "its private key does not come along, and its public key never comes in again"
+    : "its rotation ends with the old log, and it never signs";
 }
 
 const listed = (title: string, lines: readonly string[]): readonly string[] =>

@@ -98,6 +98,7 @@ async function runSuites(vitestArgs: readonly string[]): Promise<Tally> {
     const status = await vitest(
       "--reporter=default",
       "--reporter=./test/attack/reporter.ts",
+      "--reporter=./test/fault/reporter.ts",
       "--reporter=json",
       `--outputFile.json=${output}`,
       ...vitestArgs,

@@ -99,6 +99,11 @@ export function broker(parts: Parts): Broker {
     keys: (call) => reads(call, "keys", () => parts.state.records("key").map(({ value }) => value)),
     custodies: (call) => reads(call, "custodies", () => custodyStatuses(parts)),
     operators: (call) => reads(call, "operators", () => parts.state.records("person").map(({ value }) => value)),
+    pendingAction: (call, id) =>
+      reads(call, "pendingAction", () => {
+        const pending = parts.state.record("pending", id)?.value;
+        return pending && { ...pending, stateNow: pendingStateAt(pending, parts.clock()) };
+      }),
     pendingActions: (call, state) =>
       reads(call, "pendingActions", () =>
         parts.state
@@ -121,7 +126,8 @@ export function broker(parts: Parts): Broker {
         return { sessions: sessions.slice(0, page.limit), more: sessions.length > page.limit };
       }),
 
-    outcomesOf: (call, key) => reads(call, "outcomes", () => parts.log.count({ keys: [key], types: ["sign.outcome"] })),
+    releasedOf: (call, key) =>
+      reads(call, "released", () => parts.log.count({ keys: [key], types: ["sign.outcome"], result: "done" })),
     reconcile: (call, input) => reconcile(call, input, parts),
 
     entries: (call, filter, page) => entries(call, filter, page, parts),

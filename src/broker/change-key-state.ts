@@ -1,8 +1,9 @@
 // The life of a key (SP 800-57): activate, suspend, resume, deactivate, compromised.
 //
-// What makes a key sign takes two people (or the one-person mode, which the entry shows); what stops it takes one and
-// works at once: the next intent's transaction finds the key not active, and an outcome under way is withheld. With a
-// compromised key end all sessions that cover it, in the same transaction.
+// To activate is from pre-activation, to resume from suspension; neither does the other's work, or a version that nobody
+// meant could sign. What makes a key sign takes two people (or the one-person mode, which the entry shows); what stops it
+// takes one and works at once: the next intent's transaction finds the key not active, and an outcome under way is
+// withheld. With a compromised key end all sessions that cover it, in the same transaction.
 
 import type { Action } from "../model/approval.ts";
 import type { EntryBody } from "../model/entry.ts";
@@ -22,8 +23,10 @@ import { requestApproval } from "./request-approval.ts";
 
 export interface KeyStateRequest {
   readonly key: string;
-  /** The newest version that can change so, where absent. */
+  /** Where absent, the newest version that can change so; to COMPROMISED the one that signs, or the only one that can. */
   readonly number?: number | undefined;
+  /** Only from this state, where one is named: to ACTIVE there are two ways. */
+  readonly from?: KeyState | undefined;
   readonly to: KeyState;
   readonly reason: string;
 }
@@ -77,29 +80,61 @@ function changeable(
   const stored = parts.state.record("key", request.key);
   if (!stored) return refuse("NOT_FOUND", `there is no key "${shown(request.key)}"`, "signet key list");
   const { versions } = stored.value;
-  const coming = underWay(stored.value)?.to;
   const version =
     request.number === undefined
-      ? versions.findLast((one) => one.number !== coming && mayBecome(one.state, request.to))
-      : versions.find((one) => one.number === request.number);
-  if (version && request.to === "ACTIVE" && awaitsSwitch(stored.value, version.number))
+      ? meant(stored.value, request)
+      : versions.find(({ number }) => number === request.number);
+  if (version && isRefusal(version)) return version;
+  const newest = version ?? versions.at(-1);
+  if (newest && request.to === "ACTIVE" && awaitsSwitch(stored.value, newest.number))
     return refuse(
       "KEY_STATE",
-      `${versionId(version)} becomes ACTIVE by its rotation, when its public key has had time to spread`,
+      `${versionId(newest)} becomes ACTIVE by its rotation, when its public key has had time to spread`,
       `wait, or roll it back: signet key rotate ${request.key} --cancel`,
     );
-  if (version && mayBecome(version.state, request.to)) return { stored, version };
-  const newest = version ?? versions.at(-1);
+  if (version && mayChange(version, request)) return { stored, version };
   if (!newest || (request.number !== undefined && !version))
     return refuse(
       "NOT_FOUND",
       `key "${request.key}" has no version ${String(request.number)}`,
       `signet key show ${request.key}`,
     );
+  return unchangeable(newest, request);
+}
+
+const mayChange = ({ state }: KeyVersion, { from = state, to }: KeyStateRequest): boolean =>
+  state === from && mayBecome(state, to);
+
+/** Without a number. A report of compromise is never guessed: it stops what signs, or says that it needs to know. */
+function meant(key: Key, request: KeyStateRequest): KeyVersion | Refusal | undefined {
+  const coming = underWay(key)?.to;
+  const able = key.versions.filter((one) => one.number !== coming && mayChange(one, request));
+  if (request.to !== "COMPROMISED") return able.at(-1);
+  const signing = able.filter(({ state }) => state === "ACTIVE");
+  const [only, another] = signing.length > 0 ? signing : able;
+  if (!another) return only;
+  const found = able.map(({ number, state }) => `v${String(number)} is ${state}`).join(", ");
   return refuse(
     "KEY_STATE",
-    `${versionId(newest)} is ${newest.state} and cannot become ${request.to}`,
-    `signet key show ${request.key}`,
+    `more than one version of "${key.name}" can be meant: ${found}`,
+    `say which: signet key compromised ${key.name} --number NUMBER`,
+  );
+}
+
+function unchangeable(version: KeyVersion, { key, from = version.state, to }: KeyStateRequest): Refusal {
+  const found = `${versionId(version)} is ${version.state}`;
+  if (!mayBecome(version.state, to))
+    return refuse("KEY_STATE", `${found} and cannot become ${to}`, `signet key show ${key}`);
+  if (version.state !== from)
+    return refuse(
+      "KEY_STATE",
+      `${found}, and this takes a version from ${from}`,
+      `signet key ${version.state === "SUSPENDED" ? "resume" : "activate"} ${key}`,
+    );
+  return refuse(
+    "KEY_STATE",
+    `${versionId(version)} is what the rotation under way made`,
+    `where you mean it, say so: --number ${String(version.number)}`,
   );
 }
 
@@ -115,11 +150,8 @@ export function keyStateChange(
   if (isRefusal(found)) return found;
   const { stored, version } = found;
   if (stored.revision !== action.asOf) return moved(action.key);
-  const key = withState(
-    stored.value,
-    version.number,
-    action.to === "COMPROMISED" ? { compromisedAt: rfc3339(parts.clock()) } : action.to,
-  );
+  const at = rfc3339(parts.clock());
+  const key = withState(stored.value, version.number, changeTo(action.to, at));
   const { fields, blobs } = callerFields(by, presented);
   const body: EntryBody = {
     type: "key.state",
@@ -131,6 +163,7 @@ export function keyStateChange(
     reason: action.reason,
     pending,
     onePerson: action.to === "ACTIVE" && pending === undefined ? true : undefined,
+    endedAt: action.to === "DEACTIVATED" ? at : undefined,
   };
   return { key, body, put: { kind: "key", id: action.key, value: key, expects: stored.revision }, blobs };
 }
@@ -160,15 +193,29 @@ function endOfSessions(
   };
 }
 
-type Change = Exclude<KeyState, "COMPROMISED"> | { readonly compromisedAt: string };
+type Change =
+  | Exclude<KeyState, "COMPROMISED" | "DEACTIVATED">
+  | { readonly compromisedAt: string }
+  | { readonly deactivatedAt: string };
 
-/** A compromised version, with RFC 3339 time, is out of every trust document, also after it is destroyed. */
+/**
+ * With RFC 3339 time: a compromised version is out of every trust document, also after it is destroyed; the public key
+ * of a deactivated one stays there, then as well.
+ */
 export const withState = (key: Key, number: number, to: Change): Key => ({
   ...key,
   versions: key.versions.map((one) => (one.number === number ? { ...one, ...changedTo(to) } : one)),
 });
 
-const changedTo = (to: Change): Pick<KeyVersion, "state" | "ended"> =>
-  typeof to === "string"
-    ? { state: to }
-    : { state: "COMPROMISED", ended: { why: "compromised", at: to.compromisedAt } };
+function changedTo(to: Change): Partial<Pick<KeyVersion, "state" | "ended">> {
+  if (typeof to === "string") return { state: to };
+  return "compromisedAt" in to
+    ? { state: "COMPROMISED", ended: { why: "compromised", at: to.compromisedAt } }
+    : { state: "DEACTIVATED", ended: { why: "deactivated", at: to.deactivatedAt } };
+}
+
+/** `at`: RFC 3339. */
+function changeTo(to: KeyState, at: string): Change {
+  if (to === "COMPROMISED") return { compromisedAt: at };
+  return to === "DEACTIVATED" ? { deactivatedAt: at } : to;
+}

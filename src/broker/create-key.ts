@@ -69,13 +69,13 @@ export async function createKey(
   }
   const { version, evidence, blobs: certificates } = made;
   const key: Key = { name: request.name, purpose: request.purpose, versions: [version] };
-  const { number, publicKey, uri } = version;
+  const { number, publicKey, uri, createdAt } = version;
   const outcome = await comeIn(
     call,
     { version, blobs: certificates, put: { kind: "key", id: request.name, value: key, expects: 0 } },
     {
-      done: { ...ending, ...evidence, result: "done", version: number, publicKey, uri },
-      refused: { ...ending, result: "failed" },
+      done: { ...ending, ...evidence, result: "done", version: number, publicKey, uri, createdAt },
+      refused: { ...ending, result: "withheld", code: "ALREADY_EXISTS" },
       unknown: { ...ending, result: "unknown", code: "LOG_NOT_DURABLE" },
     },
     parts,

@@ -2,7 +2,8 @@
 //
 // With `backend` the custody destroys the private key, between an intent and an outcome; without, it is only forgotten
 // here, and the entry says that the custody keeps it. Die between intent and outcome and the private key may be gone
-// while the version stands as it was: asking again gets the custody's same answer.
+// while the version stands as it was: asking again gets the custody's same answer. Where only the log failed, outcome and
+// state are written together as soon as it can be written again.
 
 import type { Action } from "../model/approval.ts";
 import type { EntryBody } from "../model/entry.ts";
@@ -203,7 +204,12 @@ async function atCustody(
     throw gone;
   }
   const done = { ...ending, result: "done" as const, until: gone.until };
-  return orLater(parts, done, () => recordGone(call, done, version, parts));
+  try {
+    return await recordGone(call, done, version, parts);
+  } catch (error) {
+    parts.unfinished.later(done, [], () => recordGone(call, done, version, parts));
+    throw error;
+  }
 }
 
 async function destroyAt(
@@ -226,6 +232,7 @@ async function recordGone(
     const stored = parts.state.record("key", version.key);
     const now = stored?.value.versions.find(({ number }) => number === version.number);
     if (!stored || !now) throw new Error(`${versionId(version)} is not recorded any more`);
+    if (now.state === "DESTROYED") return alone(await parts.journal.append(call.request, () => done));
     const appended: Appended | Conflict = await parts.journal.append(
       call.request,
       () => stateEntry(done, now, "destroyed"),
@@ -233,6 +240,12 @@ async function recordGone(
     );
     if (!("conflict" in appended)) return appended;
   }
+}
+
+/** Somebody else ended it meanwhile, and the entry about its state is written. */
+function alone(appended: Appended | Conflict): Appended {
+  if ("conflict" in appended) throw new Error(`an outcome has no conditions, yet: ${appended.conflict}`);
+  return appended;
 }
 
 const voided = (key: string): Refusal =>

@@ -1,7 +1,8 @@
 // Whether the keys at their custodies still are what was recorded when they came in. The clock looks; what it finds is
 // an entry, once for each change, and stands in `doctor` until it is over.
 //
-// A key that vanished or has another public key is suspended in the same transaction. Other guards, or a backend that
+// A key that vanished or has another public key is suspended in the same transaction; one that vanished only once it was
+// missed by two looks in a row, since a single wrong answer would stop every key at once. Other guards, or a backend that
 // would not sign now, are flagged: somebody has to judge. A custody that cannot be asked gives no verdict at all.
 
 import type { DriftFinding, EntryBody } from "../model/entry.ts";
@@ -38,7 +39,10 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
   /** By version and finding: what was found, as the newest entry says. */
   const standing = new Map<string, Map<DriftFinding, string>>();
   const unreachable = new Map<string, { readonly custody: string; readonly message: string }>();
-  let looked = 0;
+  /** Versions that the last look did not find, and no look before it. */
+  const missed = new Map<string, KeyVersion>();
+  /** Versions that the last look could judge; undefined before the first. */
+  let looked: number | undefined;
 
   async function look(): Promise<void> {
     const versions = parts.state
@@ -46,7 +50,7 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
       .flatMap(({ value }) => value.versions)
       .filter(({ state }) => state !== "DESTROYED");
     const named = new Set(versions.map(versionId));
-    for (const id of [...standing.keys(), ...unreachable.keys()]) if (!named.has(id)) forget(id);
+    for (const id of [...standing.keys(), ...unreachable.keys(), ...missed.keys()]) if (!named.has(id)) forget(id);
     const custodies = new Set(versions.map(({ custody }) => custody));
     await Promise.all(
       [...custodies].map((name) =>
@@ -62,6 +66,7 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
   function forget(id: string): void {
     standing.delete(id);
     unreachable.delete(id);
+    missed.delete(id);
   }
 
   /** One after the other: looking must not crowd out signing. The first that is not answered stands for the rest. */
@@ -74,6 +79,7 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
       const found = silent ?? (await ask(custody, version));
       if (found instanceof Fault) {
         unreachable.set(versionId(version), { custody: name, message: found.message });
+        missed.delete(versionId(version));
         if (!isAboutOneKey(found)) silent = found;
         continue;
       }
@@ -85,8 +91,10 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
   async function conclude(version: KeyVersion, verdict: Verdict): Promise<void> {
     const known = standing.get(versionId(version)) ?? (await recalled(version, parts));
     standing.set(versionId(version), known);
+    if (!verdict.get("vanished")) missed.delete(versionId(version));
     for (const [finding, difference] of verdict) {
       const before = known.get(finding);
+      if (finding === "vanished" && difference && before === undefined && isFirstMiss(version)) continue;
       if (difference && (difference.found !== before || mustStop(version, finding, parts))) {
         if (!(await record(version, finding, difference, parts))) continue; // the key changed this moment: next time
         known.set(finding, difference.found);
@@ -99,10 +107,19 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
     }
   }
 
+  /** False, and forgotten, where the look before missed it too. */
+  function isFirstMiss(version: KeyVersion): boolean {
+    if (missed.delete(versionId(version))) return false;
+    missed.set(versionId(version), version);
+    report(`key ${versionId(version)} at ${version.custody}: it was not found; the next look decides`);
+    return true;
+  }
+
   return {
     look,
     checks() {
       const checks = [...standing].flatMap(([id, findings]) => [...findings].map((one) => standingCheck(id, ...one)));
+      checks.push(...[...missed.values()].map(missedCheck));
       const away = [...unreachable.values()];
       for (const custody of new Set(away.map((one) => one.custody)))
         checks.push(
@@ -115,7 +132,10 @@ export function driftWatch(parts: DriftParts, report: (what: string) => void): D
         checks.push({
           name: "drift",
           status: "ok",
-          message: `${String(looked)} key versions are as they were recorded`,
+          message:
+            looked === undefined
+              ? "no key was looked at yet since the start"
+              : `${String(looked)} key versions are as they were recorded`,
         });
       return checks;
     },
@@ -237,7 +257,7 @@ async function over(version: KeyVersion, finding: DriftFinding, before: string, 
 const driftOver = ({ key, number, custody, uri }: KeyVersion, finding: DriftFinding) =>
   ({ type: "key.drift", key, version: number, custody, uri, finding }) as const;
 
-const saying: Readonly<Record<DriftFinding, string>> = {
+export const saying: Readonly<Record<DriftFinding, string>> = {
   vanished: "the key is not there any more",
   "public-key": "the key has another public key",
   trouble: "the backend would not sign with it",
@@ -251,6 +271,13 @@ const standingCheck = (id: string, finding: DriftFinding, found: string): Health
   hint: severe.includes(finding)
     ? `it was suspended where it was active; find out who did this: signet audit list --key ${id.split("/")[0] ?? ""} --type key.drift`
     : "look at it in its custody; the log says since when: signet audit list --type key.drift",
+});
+
+const missedCheck = (version: KeyVersion): HealthCheck => ({
+  name: `key ${versionId(version)}`,
+  status: "warn",
+  message: `${version.custody} says that it has no such key; it is suspended if the next look finds the same`,
+  hint: "look into its custody, and at what stands before it",
 });
 
 const unreachableCheck = (custody: string, away: readonly { readonly message: string }[]): HealthCheck => ({

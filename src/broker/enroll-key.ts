@@ -76,6 +76,7 @@ export async function enrollKey(
     throw fault;
   }
   const { evidence, blobs: certificates } = evidenceOf(description);
+  const { number, createdAt } = version;
   const key: Key = { name: request.name, purpose: request.purpose, versions: [version] };
   const outcome = await comeIn(
     call,
@@ -85,8 +86,8 @@ export async function enrollKey(
       put: { kind: "key", id: request.name, value: key, expects: 0 },
     },
     {
-      done: { ...ending, ...evidence, result: "done", version: version.number, possession: possession.named },
-      refused: { ...ending, result: "withheld" },
+      done: { ...ending, ...evidence, result: "done", version: number, createdAt, possession: possession.named },
+      refused: { ...ending, result: "withheld", code: "ALREADY_EXISTS" },
       unknown: { ...ending, result: "unknown", code: "LOG_NOT_DURABLE" },
     },
     parts,

@@ -1,22 +1,25 @@
 // What `signet doctor` shows: every part says of itself whether it works, and what to do where it does not.
 
+import type { Custody, CustodyHealth } from "../ports/custody.ts";
 import type { HealthCheck } from "./index.ts";
 import type { Parts } from "./parts.ts";
 import type { Rotations } from "./rotation.ts";
+import { wrongSignatures } from "./wrong-signatures.ts";
 
-export function health(
+export async function health(
   parts: Parts,
   rotations: Pick<Rotations, "checks">,
-): {
+): Promise<{
   readonly status: HealthCheck["status"];
   readonly checks: readonly HealthCheck[];
-} {
+}> {
   const checks = [
     logCheck(parts),
     unfinishedCheck(parts),
     policyCheck(parts),
     ...custodyChecks(parts),
     ...parts.drift(),
+    ...(await wrongSignatures(parts)),
     ...rotations.checks(),
     ...parts.checks(),
   ];
@@ -59,14 +62,15 @@ function policyCheck(parts: Parts): HealthCheck {
 
 /** None of these makes the daemon unready: keys in other custodies sign. */
 function custodyChecks({ custodies }: Parts): readonly HealthCheck[] {
-  return [...custodies].map(([name, custody]) => ({
-    name: `custody ${name}`,
-    ...(custody.health?.() ?? {
-      status: "ok",
-      message: custody.outside ? custody.kind : `${custody.kind}, in this process`,
-    }),
-  }));
+  return [...custodies].map(([name, custody]) => ({ name: `custody ${name}`, ...custodyHealth(custody) }));
 }
+
+/** As it says itself; one that says nothing is well. */
+export const custodyHealth = (custody: Custody): CustodyHealth =>
+  custody.health?.() ?? {
+    status: "ok",
+    message: custody.outside ? custody.kind : `${custody.kind}, in this process`,
+  };
 
 function worst(checks: readonly HealthCheck[]): HealthCheck["status"] {
   if (checks.some((check) => check.status === "fail")) return "fail";

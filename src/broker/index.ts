@@ -88,7 +88,8 @@ export interface ReconciledDay {
   readonly key: string;
   readonly number: number;
   readonly custody: string;
-  readonly day: string;
+  /** Undefined where it is about all the days asked for: nothing was recorded, and the custody cannot tell. */
+  readonly day: string | undefined;
   readonly recorded: Recorded;
   /** Undefined where the custody cannot tell. */
   readonly backend: number | undefined;
@@ -102,9 +103,12 @@ export interface ReconciledDay {
 export interface Reconciliation {
   readonly from: string;
   readonly to: string;
-  /** By key, version and day; days without any use are left out. */
+  /** By key, version and day; days without any use are left out, no version of which its custody cannot tell is. */
   readonly days: readonly ReconciledDay[];
 }
+
+/** `stateNow`: EXPIRED is nobody's entry, it follows from the time. */
+export type PendingNow = PendingAction & { readonly stateNow: PendingState };
 
 type Answer<T> = Promise<T | Refusal>;
 
@@ -169,6 +173,8 @@ export interface Broker {
     input: {
       readonly key: string;
       readonly number?: number | undefined;
+      /** Only from this state, where one is named: to activate is not to resume. */
+      readonly from?: KeyState | undefined;
       readonly to: KeyState;
       readonly reason: string;
     },
@@ -212,10 +218,8 @@ export interface Broker {
   keys(call: Call): Answer<readonly Key[]>;
   custodies(call: Call): Answer<readonly CustodyStatus[]>;
   operators(call: Call): Answer<readonly Person[]>;
-  pendingActions(
-    call: Call,
-    state: PendingState | undefined,
-  ): Answer<readonly (PendingAction & { readonly stateNow: PendingState })[]>;
+  pendingAction(call: Call, id: string): Answer<PendingNow | undefined>;
+  pendingActions(call: Call, state: PendingState | undefined): Answer<readonly PendingNow[]>;
   session(call: Call, id: string): Answer<SigningSession | undefined>;
   sessions(
     call: Call,
@@ -235,6 +239,8 @@ export interface Broker {
       /** Milliseconds. */
       readonly propagation?: number | undefined;
       readonly retireAfter?: number | undefined;
+      /** Takes a propagation that is shorter than the trust documents are cached. */
+      readonly beforeVerifiersKnow?: boolean | undefined;
       readonly reason: string;
     },
   ): Answer<{ readonly key: Key; readonly receipt: Receipt }>;
@@ -247,8 +253,8 @@ export interface Broker {
   rotateDue(): Promise<void>;
   /** Why a rotation does not go on, in words. No caller: for whoever may read the key. */
   rotationTrouble(key: string): string | undefined;
-  /** How many outcomes of signatures name this key, whatever became of them. */
-  outcomesOf(call: Call, key: string): Answer<number>;
+  /** How many requests got signatures of this key. */
+  releasedOf(call: Call, key: string): Answer<number>;
   /** What was recorded beside what the backends counted, per key version and day; each question is itself an entry. */
   reconcile(
     call: Call,

@@ -2,7 +2,7 @@
 // What cannot sign is not published: it would fail at the switch.
 
 import { Fault } from "../model/errors.ts";
-import type { KeyVersion, Rotation } from "../model/key.ts";
+import type { Key, KeyVersion, Rotation } from "../model/key.ts";
 import type { Custody, KeyDescription } from "../ports/custody.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { askCustody, describeMade, publicKeyOf } from "./incoming-key.ts";
@@ -17,8 +17,9 @@ type Incoming =
     }
   | { readonly fault: Fault; readonly result: "failed" | "unknown" | "withheld" };
 
-/** Never throws. */
+/** Never throws. `old`: the version of `key` to rotate from. */
 export async function nextVersion(
+  { versions }: Pick<Key, "versions">,
   old: KeyVersion,
   rotation: Rotation,
   parts: Pick<Parts, "custodies" | "clock" | "random">,
@@ -28,7 +29,7 @@ export async function nextVersion(
   const createdAt = rfc3339(parts.clock());
   const found = rotation.existing
     ? await existing(custody, rotation, rotation.existing)
-    : await made(custody, old, rotation, createdAt);
+    : await made(custody, versions, old, rotation, createdAt);
   if (found instanceof Fault) return ending(found);
   const version = versionOf(old, rotation, found, createdAt);
   if (!version) return ending(fault(rotation, `${rotation.custody} gave a key that is no ${old.algorithm}`));
@@ -43,13 +44,15 @@ const fault = ({ custody }: Pick<Rotation, "custody">, message: string, nothingH
 
 async function made(
   custody: Custody,
+  versions: readonly KeyVersion[],
   old: KeyVersion,
   rotation: Rotation,
   createdAt: string,
 ): Promise<KeyDescription | Fault> {
   const { key, purpose, algorithm } = old;
-  const wanted = { key, number: rotation.to, purpose, algorithm };
-  const after = rotation.custody === old.custody ? { after: old.uri } : {};
+  const wanted = { key, number: rotation.to, purpose, algorithm, since: rotation.begunAt };
+  const ours = versions.filter((one) => one.custody === rotation.custody).map(({ uri }) => uri);
+  const after = rotation.custody === old.custody ? { after: old.uri, ours } : {};
   const fresh = await askCustody(rotation.custody, (signal) => {
     if (!custody.create) throw fault(rotation, `custody "${rotation.custody}" cannot make keys`);
     return custody.create({ ...wanted, ...after }, signal);

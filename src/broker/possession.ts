@@ -10,8 +10,9 @@ import { askCustody, blobRef } from "./incoming-key.ts";
 import { verifies } from "./verify.ts";
 
 /**
- * Bytes that are no artifact: everything else that we have signed begins otherwise (DSSE's PAE with "DSSEv1 ", a JWS
- * with base64url, an image payload with "{"), and the random part was nobody's choice.
+ * Bytes that are no artifact: whatever else a custody signs in message form begins otherwise (DSSE's PAE with "DSSEv1 ",
+ * a JWS with base64url up to a dot, an image payload with "{"). Of what, a digest does not say; but nobody could hash
+ * this before it was made: the random part is nobody's choice.
  */
 const possessionChallenge = ({ key, uri }: Pick<KeyVersion, "key" | "uri">, random: Random): Uint8Array =>
   utf8(`signet key possession v1\n${key}\n${uri}\n${hex(random(32))}\n`);

@@ -166,13 +166,16 @@ function daysOf(
   const counted = typeof backend === "string" ? new Map<string, number>() : backend;
   const days = [...new Set([...recorded.keys(), ...counted.keys()])].sort();
   const { key, number, custody } = version;
+  // No row would read as "not used", and nobody said so.
+  if (typeof backend === "string" && days.length === 0)
+    return [{ key, number, custody, day: undefined, recorded: none, ...judged(none, backend) }];
   return days
     .map((day) => {
       const ours = recorded.get(day) ?? none;
       const theirs = typeof backend === "string" ? backend : (counted.get(day) ?? 0);
       return { key, number, custody, day, recorded: ours, ...judged(ours, theirs) };
     })
-    .filter((day) => day.backend !== 0 || day.recorded.done + day.recorded.withheld + day.recorded.unknown > 0);
+    .filter((one) => one.backend !== 0 || one.recorded.done + one.recorded.withheld + one.recorded.unknown > 0);
 }
 
 /** `backend`: signatures, or why there is no number. */

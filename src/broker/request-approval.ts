@@ -13,6 +13,9 @@ import type { Parts } from "./parts.ts";
 /** A pending action waits for a day. Milliseconds. */
 const patience = 24 * 3_600_000;
 
+/** Pending actions of one person that wait at the same time: nobody fills the list that the second person reads. */
+const mostWaiting = 100;
+
 /** Always APPROVAL_PENDING (or why not): the answer to the one who asked. */
 export async function requestApproval(
   call: Call,
@@ -21,6 +24,14 @@ export async function requestApproval(
   parts: Parts,
 ): Promise<Refusal> {
   const at = parts.clock();
+  const full = tooMany(asker.person, at, parts);
+  if (full)
+    return parts.journal.refused(full, {
+      request: call.request,
+      action: "approval.request",
+      by: asker.person,
+      presented: asker.presented,
+    });
   const pending: PendingAction = {
     id: newId("pa", parts.clock, parts.random),
     action,
@@ -56,6 +67,23 @@ export async function requestApproval(
     `another operator or approver runs: signet approval approve ${pending.id}`,
   );
   return { ...waits, pending: pending.id, entry: appended.index };
+}
+
+/** Requests at the same moment may pass it by a few: it is a bound, not a promise. */
+function tooMany(person: Person, at: number, { state }: Pick<Parts, "state">): Refusal | undefined {
+  const waiting = state
+    .records("pending")
+    .map(({ value }) => value)
+    .filter((one) => one.requester === principalKey(person) && one.state === "PENDING" && one.expiresAt > at);
+  if (waiting.length < mostWaiting) return undefined;
+  return {
+    ...refuse(
+      "RATE_LIMITED",
+      `${String(waiting.length)} actions that ${person.name} asked for wait for a second person`,
+      "have them approved, or withdraw some: signet approval list, signet approval deny ID",
+    ),
+    retryAfter: Math.ceil((Math.min(...waiting.map(({ expiresAt }) => expiresAt)) - at) / 1000),
+  };
 }
 
 function describe(action: Action): string {

@@ -16,6 +16,7 @@ import {
   type RotationUnderWay,
   underWay,
 } from "../model/rotation.ts";
+import { trustCachedFor } from "../model/trust.ts";
 import type { Mark, Put, Stored } from "../ports/log.ts";
 import { fromHex } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
@@ -42,6 +43,8 @@ export interface RotateKeyRequest {
   /** Milliseconds; the configuration's, where absent. */
   readonly propagation?: number | undefined;
   readonly retireAfter?: number | undefined;
+  /** Takes a propagation that is shorter than the trust documents are cached, while the old version signs. */
+  readonly beforeVerifiersKnow?: boolean | undefined;
   readonly reason: string;
 }
 
@@ -139,7 +142,7 @@ const same = (
   { custody, uri, propagation, retireAfter }: RotateKeyRequest,
 ): boolean =>
   (custody === undefined || custody === terms.custody) &&
-  (uri === undefined) === (terms.existing === undefined) &&
+  uri === (terms.existing?.asked ?? terms.existing?.uri) &&
   (propagation === undefined || formatDuration(propagation) === terms.propagation) &&
   (retireAfter === undefined || formatDuration(retireAfter) === terms.retireAfter);
 
@@ -190,12 +193,15 @@ async function planned(id: string, request: RotateKeyRequest, parts: Parts): Pro
   if (!stored) return refuse("NOT_FOUND", `there is no key "${shown(request.key)}"`, "signet key list");
   const from = replaceable(stored.value);
   if (isRefusal(from)) return from;
+  const { rotationRules: rules } = parts;
+  const propagation = request.propagation ?? rules.propagation;
+  const early = tooEarly(propagation, from);
+  if (early && request.beforeVerifiersKnow !== true) return early;
   const custody = request.custody ?? from.custody;
   const unfit = unfitCustody(custody, from, request.uri !== undefined, parts);
   if (unfit) return unfit;
   const existing = request.uri === undefined ? undefined : await existingKey(custody, request.uri, from, parts);
   if (isRefusal(existing)) return existing;
-  const { rotationRules: rules } = parts;
   return {
     kind: "key.rotate",
     key: request.key,
@@ -203,13 +209,24 @@ async function planned(id: string, request: RotateKeyRequest, parts: Parts): Pro
     to: Math.max(...stored.value.versions.map(({ number }) => number)) + 1,
     custody,
     existing,
-    propagation: formatDuration(request.propagation ?? rules.propagation),
+    propagation: formatDuration(propagation),
+    beforeVerifiersKnow: early && true,
     retireAfter: durationOf(request.retireAfter ?? rules.retireAfter),
     reason: request.reason,
     asked: id,
     asOf: stored.revision,
   };
 }
+
+/** What signs now goes on until the switch: nothing is gained by a switch that verifiers cannot have heard of. */
+const tooEarly = (propagation: number, { state }: KeyVersion): Refusal | undefined =>
+  state !== "ACTIVE" || propagation >= trustCachedFor
+    ? undefined
+    : refuse(
+        "INPUT_INVALID",
+        `propagation ${formatDuration(propagation)} is shorter than ${formatDuration(trustCachedFor)}, for which verifiers may keep trust documents without the new public key`,
+        "give it longer; or, where signatures that nobody can verify yet are better than none: --before-verifiers-know",
+      );
 
 const durationOf = (milliseconds: number | undefined): string | undefined =>
   milliseconds === undefined ? undefined : formatDuration(milliseconds);
@@ -295,7 +312,8 @@ async function existingKey(
       "a key keeps its algorithm for life; enroll it as another key",
     );
   const holder = holderOf(publicKey, parts.state);
-  return holder ? held(holder) : { uri: found.uri, fingerprint: publicKey.fingerprint };
+  if (holder) return held(holder);
+  return { uri: found.uri, asked: found.uri === uri ? undefined : uri, fingerprint: publicKey.fingerprint };
 }
 
 /** The entry and the record of a beginning, for whoever commits it: the asker alone, or the approver. */
@@ -330,6 +348,7 @@ export function rotationBegun(
       key: action.key,
       ...terms,
       algorithm: from.algorithm,
+      beforeVerifiersKnow: action.beforeVerifiersKnow,
       reason,
       pending,
       onePerson,

@@ -3,11 +3,13 @@
 // signs has stood in the trust documents for the propagation time.
 //
 // Each step is one entry, and true together with it. Die at any step and the next start goes on from there: a version
-// that may have been made is asked for again (a custody makes one version once), under the same intent where that has no
-// outcome yet. What a custody refuses is recorded and tried again, ever more seldom, until somebody cancels.
+// that may have been made is asked for again (a custody makes one version once), under an intent of its own, because it
+// proves again that it signs; the one before ends as unknown. Directly before the switch the custody is asked whether it
+// still has the new version as it came in. What a custody refuses is recorded and tried again, ever more seldom, until
+// somebody cancels.
 
 import type { EntryBody, LeafRef } from "../model/entry.ts";
-import { Fault } from "../model/errors.ts";
+import { type Code, Fault } from "../model/errors.ts";
 import { type Key, type KeyVersion, type Rotation, versionId } from "../model/key.ts";
 import {
   made,
@@ -28,7 +30,8 @@ import { hex } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { parseDuration } from "../std/duration.ts";
 import { leafHash } from "../tlog/merkle.ts";
-import { comesInOnce, evidenceOf, holderOf } from "./incoming-key.ts";
+import { saying, verdictOn } from "./drift.ts";
+import { askCustody, comesInOnce, evidenceOf, holderOf } from "./incoming-key.ts";
 import type { HealthCheck } from "./index.ts";
 import { nextVersion } from "./next-version.ts";
 import type { Parts } from "./parts.ts";
@@ -49,6 +52,8 @@ export interface Rotations {
 }
 
 interface Trouble {
+  /** `ro_…`: the next rotation of the same key has none of it. */
+  readonly rotation: string;
   readonly message: string;
   readonly times: number;
   /** Milliseconds since the epoch. */
@@ -76,30 +81,39 @@ export function rotations(parts: Parts): Rotations {
     for (let went = true; went; ) went = await step(key, parts, report);
   }
 
-  function report(key: string, message: string | undefined): void {
+  function report(key: string, { id: rotation }: Rotation, message: string | undefined): void {
     if (message === undefined) {
       troubles.delete(key);
       return;
     }
-    const times = (troubles.get(key)?.times ?? 0) + 1;
+    const times = (troubleOf(key, rotation)?.times ?? 0) + 1;
     const pause = Math.min(firstPause * 2 ** (times - 1), longestPause);
-    troubles.set(key, { message, times, notBefore: parts.clock() + pause });
+    troubles.set(key, { rotation, message, times, notBefore: parts.clock() + pause });
+  }
+
+  function troubleOf(key: string, rotation: string | undefined): Trouble | undefined {
+    const found = troubles.get(key);
+    return found?.rotation === rotation ? found : undefined;
   }
 
   const advance = (key: string): Promise<void> => alone(key, () => steps(key));
 
   async function round(): Promise<void> {
     if (parts.stopped() !== undefined) return;
-    for (const { value } of parts.state.records("key")) {
-      if (isDue(value, troubles.get(value.name), parts.clock())) await advance(value.name);
-    }
+    const due = parts.state
+      .records("key")
+      .filter(({ value }) => isDue(value, troubleOf(value.name, value.rotation?.id), parts.clock()));
+    const going = due.map(({ value }) => advance(value.name));
+    await Promise.allSettled(going);
+    await Promise.all(going); // the first that failed is the round's own
   }
 
   function trouble(name: string): string | undefined {
     const key = parts.state.record("key", name)?.value;
     const rotation = key && underWay(key);
     if (!rotation) return undefined;
-    return rotation.step === "PUBLISHED" ? obstacle(key, rotation) : troubles.get(name)?.message;
+    const held = rotation.step === "PUBLISHED" ? obstacle(key, rotation) : undefined;
+    return held ?? troubleOf(name, rotation.id)?.message;
   }
 
   const checks = (): readonly HealthCheck[] =>
@@ -116,10 +130,10 @@ function isDue(key: Key, trouble: Trouble | undefined, at: number): boolean {
   if (toRetire(key, at).length > 0) return true;
   const rotation = underWay(key);
   if (!rotation) return false;
-  return rotation.step === "PUBLISHED" ? switchIsDue(key, rotation, at) : (trouble?.notBefore ?? 0) <= at;
+  return (trouble?.notBefore ?? 0) <= at && (rotation.step !== "PUBLISHED" || switchIsDue(key, rotation, at));
 }
 
-type Report = (key: string, message: string | undefined) => void;
+type Report = (key: string, rotation: Rotation, message: string | undefined) => void;
 
 /** True where something has changed, so that there may be more to do. */
 async function step(name: string, parts: Parts, report: Report): Promise<boolean> {
@@ -136,7 +150,7 @@ async function step(name: string, parts: Parts, report: Report): Promise<boolean
     case "MADE":
       return publish(stored, rotation, parts);
     case "PUBLISHED":
-      return switchIsDue(stored.value, rotation, parts.clock()) && turn(stored, rotation, parts);
+      return switchIsDue(stored.value, rotation, parts.clock()) && turn(stored, rotation, parts, report);
   }
 }
 
@@ -165,25 +179,29 @@ async function make(stored: Stored<Key>, rotation: RotationUnderWay, parts: Part
   if (!intent) return true;
   parts.step("rotate.after-intent");
 
-  const incoming = await nextVersion(old, rotation, parts);
+  const incoming = await nextVersion(key, old, rotation, parts);
   parts.step("rotate.after-make");
   const ending = { type: "key.rotate.outcome" as const, ...subject, intent };
   if ("fault" in incoming) {
     const { fault, result } = incoming;
     await parts.journal.append(undefined, () => ({ ...ending, result, code: fault.code }));
-    report(key.name, fault.message);
+    report(key.name, rotation, fault.message);
     return false;
   }
   const { version, possession, description } = incoming;
+  const withheld = async (code: Code): Promise<void> => {
+    const result = "withheld";
+    await parts.journal.append(undefined, () => ({ ...ending, result, code, publicKey: version.publicKey }));
+  };
   const known = holderOf(version, parts.state);
   if (known) {
-    await parts.journal.append(undefined, () => ({ ...ending, result: "failed", publicKey: version.publicKey }));
-    report(key.name, `${rotation.custody} gave the public key of ${versionId(known)}, which is no new key`);
+    await withheld("ALREADY_EXISTS");
+    report(key.name, rotation, `${rotation.custody} gave the public key of ${versionId(known)}, which is no new key`);
     return false;
   }
   const { evidence, blobs } = evidenceOf(description);
-  const { publicKey, uri } = version;
-  const done = { ...ending, ...evidence, publicKey, uri, possession: possession.named };
+  const { publicKey, uri, createdAt } = version;
+  const done = { ...ending, ...evidence, publicKey, uri, createdAt, possession: possession.named };
   const value: Key = { ...key, versions: [...key.versions, version], rotation: made(rotation) };
   const outcome = await parts.journal.append(undefined, () => ({ ...done, result: "done" }), {
     blobs: [...blobs, ...possession.blobs],
@@ -192,10 +210,12 @@ async function make(stored: Stored<Key>, rotation: RotationUnderWay, parts: Part
   });
   if (!("conflict" in outcome)) {
     parts.step("rotate.after-outcome");
-    report(key.name, undefined);
-  } else if (outcome.conflict === "mark") {
-    await parts.journal.append(undefined, () => ({ ...ending, result: "failed", publicKey: version.publicKey }));
-    report(key.name, "its new public key came in elsewhere at the same moment");
+    report(key.name, rotation, undefined);
+  } else if (outcome.conflict !== "mark") {
+    await withheld("KEY_STATE"); // the key changed meanwhile: made and proved once more, on what it is now
+  } else {
+    await withheld("ALREADY_EXISTS");
+    report(key.name, rotation, "its new public key came in elsewhere at the same moment");
     return false;
   }
   return true;
@@ -203,11 +223,15 @@ async function make(stored: Stored<Key>, rotation: RotationUnderWay, parts: Part
 
 type Subject = Omit<Extract<EntryBody, { type: "key.rotate.intent" }>, "type">;
 
-/** The intent that has no outcome yet, or a new one; undefined where the key changed meanwhile. */
+/** A new one; an attempt before it that has no outcome may have signed. Undefined where the key changed meanwhile. */
 async function intentOf(subject: Subject, parts: Parts): Promise<LeafRef | undefined> {
-  const open = await lastAttempt(subject.key, subject.rotation, parts);
-  if (open && open.result === undefined) return open.intent;
-  const intent = await parts.journal.append(undefined, () => ({ type: "key.rotate.intent", ...subject }));
+  const last = await lastAttempt(subject.key, subject.rotation, parts);
+  const open: EntryBody[] =
+    last && last.result === undefined
+      ? [{ type: "key.rotate.outcome", ...subject, intent: last.intent, result: "unknown" }]
+      : [];
+  const begin = { type: "key.rotate.intent", ...subject } as const;
+  const intent = await parts.journal.append(undefined, () => begin, { alongside: open });
   return "conflict" in intent ? undefined : { index: intent.index, hash: hex(intent.hash) };
 }
 
@@ -250,10 +274,13 @@ async function publish(stored: Stored<Key>, rotation: RotationUnderWay, parts: P
 }
 
 /** From one transaction to the next, the new version signs and the old one verifies only. */
-async function turn(stored: Stored<Key>, rotation: PublishedRotation, parts: Parts): Promise<boolean> {
+async function turn(stored: Stored<Key>, rotation: PublishedRotation, parts: Parts, report: Report): Promise<boolean> {
   const key = stored.value;
+  const wrong = await otherwiseNow(key, rotation, parts);
+  report(key.name, rotation, wrong);
+  if (wrong !== undefined) return false;
   const endedAt = rfc3339(parts.clock());
-  const until = trustedUntil(rotation, endedAt);
+  const until = trustedUntil(key, rotation, endedAt);
   const value: Key = {
     ...key,
     versions: key.versions.map((version) => switchedVersion(version, rotation, endedAt, until)),
@@ -263,6 +290,22 @@ async function turn(stored: Stored<Key>, rotation: PublishedRotation, parts: Par
   await parts.journal.append(undefined, () => body, { puts: [put(stored, value)] });
   parts.step("rotate.after-switch");
   return true;
+}
+
+/**
+ * How the new version differs from how it came in, in words: a propagation time has gone by since. A custody that cannot
+ * be asked is no place to switch to. What people have activated meanwhile signs already, and drift.ts looks after it.
+ */
+async function otherwiseNow(key: Key, { to }: PublishedRotation, parts: Parts): Promise<string | undefined> {
+  const version = key.versions.find(({ number }) => number === to);
+  if (version?.state !== "PRE_ACTIVATION") return undefined;
+  const custody = parts.custodies.get(version.custody);
+  if (!custody) return `no custody "${version.custody}" is configured`;
+  const found = await askCustody(version.custody, (signal) => custody.describe(version.uri, signal, version));
+  if (found instanceof Fault) return found.message;
+  for (const [finding, difference] of verdictOn(version, found))
+    if (difference) return `v${String(to)} at ${version.custody}: ${saying[finding]} (${difference.found})`;
+  return undefined;
 }
 
 async function retire(stored: Stored<Key>, { number, ended }: KeyVersion, parts: Parts): Promise<boolean> {

@@ -15,8 +15,8 @@ import type { Journal } from "./journal.ts";
 export type Outcome = Extract<EntryBody, { type: `${string}.outcome` }>;
 
 export interface Unfinished {
-  /** Remembers an outcome that could not be written. */
-  later(outcome: Outcome, blobs: readonly Uint8Array[]): void;
+  /** Remembers an outcome that could not be written; `write` where more than the entry becomes true with it. */
+  later(outcome: Outcome, blobs: readonly Uint8Array[], write?: () => Promise<unknown>): void;
   /** Remembers an intent that may or may not have been written, of this request and at or after `from`; nothing followed it. */
   doubtful(request: string, from: number, outcome: (intent: LeafRef) => Outcome): void;
   /** Writes what waits. Called by the clock and before the daemon stops; quiet while the log still fails. */
@@ -29,6 +29,8 @@ interface Waiting {
   /** What is still to be written, given the leaves since `from`; undefined where nothing is. */
   readonly missing: (since: readonly Found[]) => Outcome | undefined;
   readonly blobs: readonly Uint8Array[];
+  /** Instead of appending the outcome alone. */
+  readonly write?: (() => Promise<unknown>) | undefined;
 }
 
 interface Found {
@@ -55,10 +57,10 @@ export function unfinished(
   }
 
   /** False where the log cannot be written yet. What can never be written is reported once and let go: it shows at the next start. */
-  async function written({ from, missing, blobs }: Waiting): Promise<boolean> {
+  async function written({ from, missing, blobs, write }: Waiting): Promise<boolean> {
     try {
       const outcome = missing(await since(log, from));
-      if (outcome) await journal.append(undefined, () => outcome, { blobs });
+      if (outcome) await (write?.() ?? journal.append(undefined, () => outcome, { blobs }));
       return true;
     } catch (error) {
       if (error instanceof Fault && (error.code === "LOG_NOT_DURABLE" || error.code === "OVERLOADED")) return false;
@@ -68,10 +70,10 @@ export function unfinished(
   }
 
   return {
-    later: (outcome, blobs) => {
+    later: (outcome, blobs, write) => {
       const missing: Waiting["missing"] = (found) =>
         found.some(({ entry }) => ends(entry, outcome.intent.index)) ? undefined : outcome;
-      queue = [...queue, { from: outcome.intent.index + 1, missing, blobs }];
+      queue = [...queue, { from: outcome.intent.index + 1, missing, blobs, write }];
     },
     doubtful: (request, from, outcome) => {
       const missing: Waiting["missing"] = (found) => {

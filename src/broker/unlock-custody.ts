@@ -10,6 +10,7 @@ import { hex } from "../std/bytes.ts";
 import { byPerson } from "./by-person.ts";
 import { type Call, callerFields } from "./call.ts";
 import { personWith, proofUsed, shown } from "./guard.ts";
+import { custodyHealth } from "./health.ts";
 import { askCustody, orLater } from "./incoming-key.ts";
 import type { CustodyStatus, Receipt, UnlockRequest } from "./index.ts";
 import type { Parts } from "./parts.ts";
@@ -89,10 +90,9 @@ const takesPin = (custody: Custody): custody is Custody & Required<Pick<Custody,
 export const custodyStatuses = ({ custodies }: Pick<Parts, "custodies">): readonly CustodyStatus[] =>
   [...custodies].map(([name, custody]) => statusOf(name, custody));
 
-function statusOf(name: string, custody: Custody): CustodyStatus {
-  const health = custody.health?.() ?? {
-    status: "ok",
-    message: custody.outside ? custody.kind : `${custody.kind}, in this process`,
-  };
-  return { ...health, name, kind: custody.kind, unlockable: takesPin(custody) };
-}
+const statusOf = (name: string, custody: Custody): CustodyStatus => ({
+  ...custodyHealth(custody),
+  name,
+  kind: custody.kind,
+  unlockable: takesPin(custody),
+});

@@ -43,9 +43,9 @@ export const decide =
     const [id = ""] = words;
     const { client } = await connectedClient(world, options);
     try {
-      const all = granted(await client.ask("PendingActions", {}), { done: "decided", asked: `pending action ${id}` });
-      const pending = all.find((one) => one.name === id || one.id === id);
-      if (pending === undefined)
+      const found = await client.ask("PendingAction", { id });
+      const pending = granted(found, { done: "decided", asked: `pending action ${id}` });
+      if (pending === null)
         throw notFound(`there is no pending action ${JSON.stringify(id)}`, "signet approval list shows what waits");
       const hash = hashOf(pending);
       if (options.hash !== undefined && options.hash !== hash) {
@@ -89,7 +89,7 @@ function actionLine({ action }: Pending): string {
   if (action["kind"] === "key.destroy")
     return `destroy key ${member("key")} v${member("number")}, ${action["backend"] === true ? "and its private key at its custody" : "which its custody keeps"} (${member("reason")})`;
   if (action["kind"] === "key.rotate")
-    return `rotate key ${member("key")} v${member("from")} → v${member("to")}, ${existing(action)}; published for ${member("propagation")}${action["retireAfter"] === undefined ? "" : `, the old one retired ${member("retireAfter")} after it`} (${member("reason")})`;
+    return `rotate key ${member("key")} v${member("from")} → v${member("to")}, ${existing(action)}; published for ${member("propagation")}${action["beforeVerifiersKnow"] === true ? ", before verifiers know it" : ""}${action["retireAfter"] === undefined ? "" : `, the old one retired ${member("retireAfter")} after it`} (${member("reason")})`;
   if (action["kind"] === "operator.add")
     return `add operator ${member("name")} (${member("issuer")} · ${member("subject")}) as ${member("roles")}`;
   return canonicalJson(action);

@@ -38,6 +38,7 @@ export interface FilterOptions extends GlobalOptions, TrustOptions {
   readonly until?: string;
 }
 interface ListOptions extends FilterOptions {
+  readonly all?: boolean;
   readonly allTypes?: boolean;
   readonly limit: string;
 }
@@ -60,6 +61,8 @@ interface Page {
   readonly more: string | undefined;
 }
 
+/** The server's own bound. */
+const mostAtOnce = 1000;
 const pageSize = 500;
 /** What people ask for first: what was done or refused. Intents and the log's own entries come with --all-types. */
 const telling = [
@@ -86,11 +89,12 @@ const telling = [
 
 export async function list({ world, out, options }: Job<ListOptions>): Promise<number> {
   const limit = wholeNumber("--limit", options.limit);
+  if (limit > mostAtOnce) throw usage(`--limit is at most ${String(mostAtOnce)}`, "--all lists every entry");
   const filter = filterOf(options, world.clock(), options.allTypes ? undefined : telling);
   const { client, target } = await connectedClient(world, options);
   try {
     const trust = await trustFor(world, out, options, client, target);
-    const page = await newest(client, filter, Math.min(limit, 1000), trust);
+    const page = options.all ? await everyEntry(client, filter, trust) : await newest(client, filter, limit, trust);
     await continueFrom(rememberedFile(target, trust), page.at, trust, client);
     const now = world.clock();
     out.list(
@@ -109,7 +113,7 @@ export async function list({ world, out, options }: Job<ListOptions>): Promise<n
       if (disagreement !== null)
         out.warn(`warning  entry ${count(index)}: the server's view said otherwise: ${disagreement}`);
     out.tell(
-      `${count(page.entries.length)} shown${page.more === undefined ? "" : ", there are older ones (--limit)"} · verified against checkpoint ${shortCheckpoint(page.at.checkpoint)} (${witnessLine(page.at, trust, page.said, now)})`,
+      `${count(page.entries.length)} shown${page.more === undefined ? "" : ", there are older ones (--all)"} · verified against checkpoint ${shortCheckpoint(page.at.checkpoint)} (${witnessLine(page.at, trust, page.said, now)})`,
     );
     return exits.ok;
   } finally {
@@ -185,8 +189,8 @@ async function everyPage(
 ): Promise<Everything> {
   let entries = 0;
   const disagreements: string[] = [];
-  for (let after: string | undefined; ; ) {
-    const page = await ask(client, { filter, first: pageSize, after }, trust);
+  for (let before: Page | undefined; ; ) {
+    const page = await nextPage(client, filter, before, trust);
     entries += page.entries.length;
     disagreements.push(
       ...page.entries.flatMap(({ index, disagreement }) =>
@@ -195,8 +199,25 @@ async function everyPage(
     );
     onProgress(entries);
     if (page.more === undefined) return { entries, disagreements, at: page.at, said: page.said };
-    after = page.more;
+    before = page;
   }
+}
+
+/** Oldest first. Held in memory: some kilobytes for each. */
+async function everyEntry(client: Client, filter: EntryFilter, trust: Trust): Promise<Page> {
+  const entries: Proved[] = [];
+  for (let before: Page | undefined; ; ) {
+    const page = await nextPage(client, filter, before, trust);
+    entries.push(...page.entries);
+    if (page.more === undefined) return { ...page, entries };
+    before = page;
+  }
+}
+
+/** Oldest first, of a log that continues the one of the page before. */
+async function nextPage(client: Client, filter: EntryFilter, before: Page | undefined, trust: Trust): Promise<Page> {
+  const page = await ask(client, { filter, first: pageSize, after: before?.more }, trust);
+  return before === undefined ? page : { ...page, at: (await newestOf([before.at, page.at], client)) ?? page.at };
 }
 
 /** The newest entries of a filter, oldest of them first. */

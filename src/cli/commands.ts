@@ -176,7 +176,7 @@ function keys(program: Command, call: Call): void {
   call(
     key
       .command("create <name>")
-      .description("a new key, or a new version of one; it signs once it is activated")
+      .description("a new key; it signs once it is activated")
       .requiredOption("--purpose <purpose>", "blob, image, attestation, token or raw-digest")
       .option(
         "--algorithm <name>",
@@ -209,6 +209,10 @@ function keys(program: Command, call: Call): void {
       .command("rotate <name>")
       .description("make a new version, publish it, and let it sign when its public key has had time to spread")
       .option("--propagation <duration>", "ISO 8601: how long it is published before it signs (the server's, PT1H)")
+      .option(
+        "--before-verifiers-know",
+        "take one below PT5M: verifiers may meet signatures that they cannot verify yet",
+      )
       .option("--retire-after <duration>", "ISO 8601: how long the old one stays published (the server's, for good)")
       .option("--custody <name>", "where the new version is to live; by default where the old one does")
       .option("--to <uri>", "an existing key at that custody, instead of a new one")
@@ -225,7 +229,7 @@ function keys(program: Command, call: Call): void {
     async () => (await import("./key-trust.ts")).trust,
   );
   const changes = {
-    activate: ["ActivateKey", "let it sign; takes a second person unless the configuration says one"],
+    activate: ["ActivateKey", "let a new key sign; takes a second person unless the configuration says one"],
     suspend: ["SuspendKey", "stop it for a while"],
     resume: ["ResumeKey", "let a suspended key sign again"],
     deactivate: ["DeactivateKey", "end its signing life"],
@@ -243,8 +247,8 @@ function keys(program: Command, call: Call): void {
   call(
     key
       .command("compromised <name>")
-      .description("stop it for good, revoke every session that covers it, and count what it ever signed")
-      .option("--number <version>", "the newest that can change so, by default")
+      .description("stop it for good, revoke every session that covers it, and say how to list what it ever signed")
+      .option("--number <version>", "the one that signs, by default")
       .option("--reason <text>", "shown in the log"),
     async () => (await import("./key.ts")).compromised,
   );
@@ -309,7 +313,8 @@ function audit(program: Command, call: Call): void {
     filters(group.command("list"))
       .description("entries, each verified against one checkpoint")
       .option("--all-types", "intents and the log's own entries too")
-      .option("--limit <number>", "at most", "50"),
+      .option("--limit <number>", "the newest, at most 1000", "50")
+      .option("--all", "every one, however many there are"),
     async () => (await import("./audit-list.ts")).list,
   );
   call(

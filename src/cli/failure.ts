@@ -24,6 +24,7 @@ export const exits = {
   noMatch: 11,
   untrusted: 12,
   proofBad: 13,
+  notCompared: 15,
   doctorWarn: 20,
   doctorFail: 21,
   interrupted: 130,

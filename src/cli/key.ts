@@ -7,7 +7,7 @@ import type { Job, Work } from "./job.ts";
 import { rotationLines } from "./rotation-lines.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { wholeNumber } from "./session.ts";
-import { count, when } from "./words.ts";
+import { several, when } from "./words.ts";
 
 interface CreateOptions extends GlobalOptions {
   readonly purpose: string;
@@ -154,8 +154,15 @@ const linesOf = (key: Key, version: KeyVersion, now: number) =>
     ["custody", `${version.custody} · ${version.uri}`],
     ...protectionLines(version),
     ["created", when(version.createdAt, now)],
+    ...endedLines(version, now),
     ["SHA-256", version.fingerprint],
   ] as const;
+
+function endedLines({ ended, trustedUntil }: KeyVersion, now: number): readonly (readonly [string, string])[] {
+  if (!ended) return [];
+  const until = trustedUntil == null ? "" : ` · published until ${when(trustedUntil, now)}`;
+  return [["ended", `${plain(ended.why)} ${when(ended.at, now)}${until}`]];
+}
 
 interface ChangeOptions extends GlobalOptions {
   readonly number?: string;
@@ -192,11 +199,8 @@ export async function compromised({ world, out, words, options }: Job<ChangeOpti
     });
     for (const version of key.versions) out.say(key.name, `v${String(version.number)} is ${plain(version.state)}`);
     out.say("sessions", "every session that covered it is revoked");
-    out.say(
-      "signed",
-      `${count(key.outcomes)} ${key.outcomes === 1 ? "request was" : "requests were"} ever made with it`,
-    );
-    out.say("next", `signet audit list --key ${name} --type sign.outcome --limit 1000`);
+    out.say("signed", `signatures of ${several(key.released, "request", "requests")} were ever released`);
+    out.say("next", `all of them, and what was withheld: signet audit list --key ${name} --type sign.outcome --all`);
     if (out.format !== "table") out.one([], key);
     return exits.ok;
   } finally {

@@ -11,7 +11,7 @@ interface ReconcileOptions extends GlobalOptions {
   readonly to: string;
 }
 
-/** Exit code 11 (no match) where a backend counted more than the log explains. */
+/** Exit code 11 (no match) where a backend counted more than the log explains; else 15 where something was not compared. */
 export async function reconcile({ world, out, words, options }: Job<ReconcileOptions>): Promise<number> {
   const [key] = words;
   const { from, to } = options;
@@ -23,7 +23,7 @@ export async function reconcile({ world, out, words, options }: Job<ReconcileOpt
       "days",
       days,
       [
-        { title: "DAY", cell: ({ day }) => day },
+        { title: "DAY", cell: ({ day }) => day ?? "all days" },
         { title: "KEY", cell: (one) => `${one.key} v${String(one.number)}` },
         { title: "CUSTODY", cell: ({ custody }) => custody },
         { title: "RECORDED", cell: recorded, right: true },
@@ -34,11 +34,19 @@ export async function reconcile({ world, out, words, options }: Job<ReconcileOpt
       (day) => day,
     );
     const surplus = days.filter(({ verdict }) => verdict === "SURPLUS");
-    for (const one of surplus) out.warn(`warning  ${one.key} v${String(one.number)} on ${one.day}: ${one.meaning}`);
-    return surplus.length > 0 ? exits.noMatch : exits.ok;
+    const open = days.filter(({ verdict }) => verdict === "MISSING" || verdict === "NOT_TOLD");
+    for (const line of new Set([...surplus, ...open].map(warning))) out.warn(line);
+    if (surplus.length > 0) return exits.noMatch;
+    return open.length > 0 ? exits.notCompared : exits.ok;
   } finally {
     client.close();
   }
+}
+
+/** A custody that cannot tell of a version cannot tell of any of its days: one line. */
+function warning({ key, number, day, verdict, meaning }: ReconciledDay): string {
+  const version = `warning  ${key} v${String(number)}`;
+  return verdict === "NOT_TOLD" ? `${version} was not compared: ${meaning}` : `${version} on ${day ?? ""}: ${meaning}`;
 }
 
 /** `12`, or `12 + 1 unknown`: the backend may have made any part of those. */

@@ -16,6 +16,7 @@ interface RotateOptions extends GlobalOptions {
   readonly custody?: string;
   readonly propagation?: string;
   readonly retireAfter?: string;
+  readonly beforeVerifiersKnow?: boolean;
   readonly idempotencyKey?: string;
   readonly reason?: string;
 }
@@ -37,7 +38,7 @@ export async function rotate(job: Job<RotateOptions>): Promise<number> {
 
 type Change = (client: Client) => Promise<RotatedKey>;
 
-function beginning({ world, options }: Job<RotateOptions>, name: string): Change {
+function beginning({ world, out, options }: Job<RotateOptions>, name: string): Change {
   const { to: uri, custody } = options;
   const input = {
     idempotencyKey: options.idempotencyKey ?? base64url(world.random(18)),
@@ -46,14 +47,19 @@ function beginning({ world, options }: Job<RotateOptions>, name: string): Change
     uri,
     propagation: duration("--propagation", options.propagation),
     retireAfter: duration("--retire-after", options.retireAfter),
+    beforeVerifiersKnow: options.beforeVerifiersKnow,
     reason: options.reason ?? "signet key rotate",
   };
   const asked = `rotate key ${name}${uri === undefined ? "" : ` to ${uri}`}${custody === undefined ? "" : ` in ${custody}`}`;
-  return async (client) => granted(await client.ask("RotateKey", { input }), { done: "rotated", asked }).key;
+  return async (client) => {
+    // Said before: an answer that is lost is asked for again under it.
+    if (options.idempotencyKey === undefined) out.say("request", `--idempotency-key ${input.idempotencyKey}`);
+    return granted(await client.ask("RotateKey", { input }), { done: "rotated", asked }).key;
+  };
 }
 
 function cancelling({ options }: Job<RotateOptions>, name: string): Change {
-  for (const other of ["to", "custody", "propagation", "retireAfter"] as const)
+  for (const other of ["to", "custody", "propagation", "retireAfter", "beforeVerifiersKnow"] as const)
     if (options[other] !== undefined)
       throw usage("--cancel takes --reason alone", `signet key rotate ${name} --cancel`);
   const input = { key: name, reason: options.reason ?? "signet key rotate --cancel" };

@@ -48,13 +48,17 @@ export interface KeyVersion {
   readonly createdAt: string;
   /** Where it was asked for; null where the log does not say. */
   readonly protection?: Protection | null;
+  /** Where they were asked for. RFC 3339. */
+  readonly trustedUntil?: string | null;
+  readonly ended?: { readonly why: string; readonly at: string } | null;
 }
 
 export interface ReconciledDay {
   readonly key: string;
   readonly number: number;
   readonly custody: string;
-  readonly day: string;
+  /** Null where it is about all the days asked for. */
+  readonly day: string | null;
   readonly done: number;
   readonly withheld: number;
   readonly unknown: number;
@@ -236,7 +240,7 @@ export interface Operations {
   DeactivateKey: ChangeKeyState;
   ReportKeyCompromised: Input<
     ChangeKeyState["variables"]["input"],
-    { readonly key: Key & { readonly outcomes: number }; readonly receipt: Receipt }
+    { readonly key: Key & { readonly released: number }; readonly receipt: Receipt }
   >;
   EnrollKey: Input<
     { readonly name: string; readonly purpose: Purpose; readonly custody: string; readonly uri: string },
@@ -260,6 +264,7 @@ export interface Operations {
       /** ISO 8601. */
       readonly propagation?: string | undefined;
       readonly retireAfter?: string | undefined;
+      readonly beforeVerifiersKnow?: boolean | undefined;
       readonly reason: string;
     },
     { readonly key: RotatedKey; readonly receipt: Receipt }
@@ -310,6 +315,7 @@ export interface Operations {
   >;
   Operators: Question<Nothing, readonly Operator[]>;
   Custodies: Question<Nothing, readonly Custody[]>;
+  PendingAction: Question<{ readonly id: string }, Pending | null>;
   PendingActions: Question<{ readonly state?: PendingState | undefined }, readonly Pending[]>;
   AuditList: Question<
     {

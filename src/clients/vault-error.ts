@@ -3,7 +3,8 @@
 //
 // `nothingHappened` is said only where it is proved: Vault refuses 4xx and a sealed core before it does any work, and a
 // request that never reached a connection did none. A 500 may come after the work (Vault answers so when it cannot write
-// the response to its audit device), and so may silence.
+// the response to its audit device), and so may silence. What stands between us and Vault answers too (a balancer, a
+// firewall, a page that says 404): nothing it says proves anything, so an answer without Vault's `errors` is a failure.
 
 export type VaultTrouble =
   /** The token is good and its policy says no. */
@@ -12,6 +13,7 @@ export type VaultTrouble =
   | "logged-out"
   /** Vault refuses what was asked, whoever asks. */
   | "invalid"
+  /** Vault looked, and there is none: 404 without a word. With words, the path is wrong, not the thing gone. */
   | "missing"
   | "sealed"
   /** No active node behind this address just now. */
@@ -76,18 +78,30 @@ const usualWait: Readonly<Partial<Record<VaultTrouble, number>>> = {
   late: 2,
 };
 
-/** An answer whose status is not 2xx. `errors`: what Vault's body says, where it is Vault's. `retryAfter`: the header. */
-export function refusalOf(asked: string, status: number, errors: readonly string[], retryAfter?: string): VaultError {
-  const said = errors.length === 0 ? "" : `: ${errors.join("; ").replace(/\s+/g, " ").slice(0, 400)}`;
+/**
+ * An answer whose status is not 2xx. `errors`: what its body says, undefined where it has no such list and is not
+ * Vault's. `retryAfter`: the header.
+ */
+export function refusalOf(
+  asked: string,
+  status: number,
+  errors: readonly string[] | undefined,
+  retryAfter?: string,
+): VaultError {
+  const words = errors ?? ["and not in Vault's words: something else answered"];
+  const said = words.length === 0 ? "" : `: ${words.join("; ").replace(/\s+/g, " ").slice(0, 400)}`;
   const message = `${asked} was answered with ${String(status)}${said}`;
   const wait = /^\d{1,4}$/.test(retryAfter ?? "") ? Number(retryAfter) : undefined;
   return new VaultError(troubleOf(status, errors), message, { retryAfter: wait });
 }
 
-function troubleOf(status: number, errors: readonly string[]): VaultTrouble {
+function troubleOf(status: number, errors: readonly string[] | undefined): VaultTrouble {
+  // Vault's standby says it without a body. Whoever says it did nothing (RFC 9110, 15.4.8): it is to be asked elsewhere.
+  if (status === 307) return "standby";
+  if (errors === undefined) return "failed";
   const says = (text: RegExp): boolean => errors.some((one) => text.test(one));
   if (status === 403) return "denied";
-  if (status === 404) return "missing";
+  if (status === 404) return errors.length === 0 ? "missing" : "invalid";
   if (status === 429) return "throttled";
   if (status === 412 || status === 472 || status === 473 || (status >= 300 && status < 400)) return "standby";
   if (status >= 400 && status < 500) return "invalid";

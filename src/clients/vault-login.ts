@@ -7,6 +7,7 @@
 
 import type { Clock, Random } from "../std/clock.ts";
 import type { Secret } from "../std/secret.ts";
+import { unlessAborted } from "../std/unless-aborted.ts";
 import { VaultError } from "./vault-error.ts";
 
 /** How we prove ourselves. Credentials are read anew for every login, so that whoever rotates them needs no restart. */
@@ -68,6 +69,8 @@ interface Lease extends Held {
 }
 
 const longestTimer = 2 ** 31 - 1;
+/** Milliseconds that closing waits for a login that is under way, and for a token to be given back. */
+const lastWait = 2000;
 
 export function vaultLogin({ auth, ask, deadline, clock, random, log }: LoginParts): VaultLogin {
   let held: Lease | undefined;
@@ -75,6 +78,8 @@ export function vaultLogin({ auth, ask, deadline, clock, random, log }: LoginPar
   let failed: { readonly times: number; readonly until: number; readonly error: VaultError } | undefined;
   let timer: NodeJS.Timeout | undefined;
   let closed = false;
+  /** Ends the login that is under way, some time after we closed. */
+  const ending = new AbortController();
   /** Tokens that we were given and have not given back. */
   const ours = new Set<string>();
 
@@ -85,7 +90,7 @@ export function vaultLogin({ auth, ask, deadline, clock, random, log }: LoginPar
 
   async function token(signal: AbortSignal, spent?: string): Promise<string> {
     if (fresh(held) && held.token !== spent) return held.token;
-    const { token: given } = await unlessAborted(again(), signal);
+    const { token: given } = await unlessAborted(again(), signal, loginLate);
     if (given === spent) throw new VaultError("logged-out", "the token is no longer good, and no other one is given");
     return given;
   }
@@ -132,7 +137,7 @@ export function vaultLogin({ auth, ask, deadline, clock, random, log }: LoginPar
   }
 
   async function logIn(): Promise<Lease> {
-    const signal = AbortSignal.timeout(deadline);
+    const signal = AbortSignal.any([AbortSignal.timeout(deadline), ending.signal]);
     const at = clock();
     if (auth.method === "token") {
       const own = textOf(auth.token());
@@ -212,27 +217,21 @@ export function vaultLogin({ auth, ask, deadline, clock, random, log }: LoginPar
     async [Symbol.asyncDispose]() {
       closed = true;
       clearTimeout(timer);
+      const patience = setTimeout(() => {
+        ending.abort();
+      }, lastWait);
       await pending?.catch(() => undefined);
+      clearTimeout(patience);
       clearTimeout(timer);
       held = undefined;
-      await Promise.all([...ours].map((one) => giveBack(one, Math.min(deadline, 2000))));
+      await Promise.all([...ours].map((one) => giveBack(one, Math.min(deadline, lastWait))));
     },
   };
 }
 
-/** The login goes on for the others. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => {
-      reject(new VaultError("late", "the login at Vault was not done in time", { nothingHappened: true }));
-    };
-    if (signal.aborted) late();
-    signal.addEventListener("abort", late, { once: true });
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener("abort", late);
-    });
-  });
-}
+/** For one who waits; the login goes on for the others. */
+const loginLate = (): VaultError =>
+  new VaultError("late", "the login at Vault was not done in time", { nothingHappened: true });
 
 /** Whatever happened to the login: nothing of what was asked has been sent. */
 function asLoginError(cause: unknown, method: VaultAuth["method"]): VaultError {

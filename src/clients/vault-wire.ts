@@ -173,8 +173,8 @@ function parsed(text: string): unknown {
   }
 }
 
-/** `{"errors":[…]}`, as Vault and nobody else writes it. */
-function errorsIn(body: unknown): readonly string[] {
-  if (typeof body !== "object" || body === null || !("errors" in body) || !Array.isArray(body.errors)) return [];
+/** `{"errors":[…]}`, as Vault writes it; undefined where the body is something else. */
+function errorsIn(body: unknown): readonly string[] | undefined {
+  if (typeof body !== "object" || body === null || !("errors" in body) || !Array.isArray(body.errors)) return undefined;
   return body.errors.filter((one): one is string => typeof one === "string");
 }

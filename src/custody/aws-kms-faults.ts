@@ -79,7 +79,8 @@ const unreachable: readonly string[] = [
   "UNABLE_TO_VERIFY_LEAF_SIGNATURE",
   "ERR_TLS_CERT_ALTNAME_INVALID",
 ];
-const neverConnected = "without establishing a connection";
+/** Of @smithy/node-http-handler, where nobody answers at that address. */
+const neverConnected = "did not establish a connection";
 
 /** `error` is what the SDK threw; nobody aborted it. Messages of KMS name keys and callers, never secrets. */
 export function sorted(error: unknown, about: About): Sorted {

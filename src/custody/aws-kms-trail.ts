@@ -1,4 +1,4 @@
-// What CloudTrail says of a key: how many signatures it made on which day. Reads the log files as CloudTrail delivers
+// What CloudTrail says of a key: how many signatures it made on which day, and of which days it says anything. Reads the log files as CloudTrail delivers
 // them (*.json and *.json.gz, `Records` in each, in any folders below one), from a copy of the bucket on this machine.
 // https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudtrail-event-reference-record-contents.html
 
@@ -11,6 +11,11 @@ import { z } from "zod";
 
 import type { DailyUse } from "../ports/custody.ts";
 
+const happened = z.object({
+  eventTime: z.string().regex(/^\d{4}-\d{2}-\d{2}T/),
+  awsRegion: z.string(),
+  recipientAccountId: z.string().optional(),
+});
 const event = z.object({
   eventID: z.string(),
   eventTime: z.string().regex(/^\d{4}-\d{2}-\d{2}T/),
@@ -25,6 +30,12 @@ const delivered = z.object({ Records: z.array(z.unknown()) });
 /** Of one log file, unpacked: CloudTrail's have some megabytes at most. */
 const mostBytes = 256 * 1024 * 1024;
 
+export interface Trail {
+  readonly uses: readonly DailyUse[];
+  /** Days of which there is at least one event of the key's region and account, of whatever service. */
+  readonly told: ReadonlySet<string>;
+}
+
 /**
  * `arn` of the key; days as the port says. CloudTrail delivers at least once, so an event counts once by its id.
  * Throws for a file that is not CloudTrail's or is damaged, naming it: a count that leaves something out is worse than none.
@@ -34,12 +45,17 @@ export async function countSigns(
   arn: string,
   days: { readonly from: string; readonly to: string },
   signal: AbortSignal,
-): Promise<readonly DailyUse[]> {
+): Promise<Trail> {
+  const [, , , region = "", account = ""] = arn.split(":");
+  const told = new Set<string>();
   const seen = new Set<string>();
   const signatures = new Map<string, number>();
   for (const file of await logFiles(folder, days)) {
     signal.throwIfAborted();
     for (const one of await recordsOf(file)) {
+      const any = happened.safeParse(one).data;
+      if (any?.awsRegion === region && (any.recipientAccountId ?? account) === account)
+        told.add(any.eventTime.slice(0, 10));
       const found = event.safeParse(one);
       if (!found.success || !isSign(found.data, arn) || seen.has(found.data.eventID)) continue;
       seen.add(found.data.eventID);
@@ -47,7 +63,22 @@ export async function countSigns(
       if (day >= days.from && day < days.to) signatures.set(day, (signatures.get(day) ?? 0) + 1);
     }
   }
-  return [...signatures].sort().map(([day, count]) => ({ day, signatures: count }));
+  return { uses: [...signatures].sort().map(([day, count]) => ({ day, signatures: count })), told };
+}
+
+/**
+ * The first day, from inclusive to exclusive, of which the trail has nothing at all. The daemon itself asks KMS about its
+ * keys every few minutes, and each of these questions is an event: a day without any is one whose files are not here.
+ */
+export function silentDay(
+  { told }: Pick<Trail, "told">,
+  days: { readonly from: string; readonly to: string },
+): string | undefined {
+  for (let at = Date.parse(`${days.from}T00:00:00Z`); ; at += 86_400_000) {
+    const day = new Date(at).toISOString().slice(0, 10);
+    if (day >= days.to) return undefined;
+    if (!told.has(day)) return day;
+  }
 }
 
 /** Made a signature: refused ones and dry runs have an error code. */

@@ -30,23 +30,16 @@ import {
 import { z } from "zod";
 
 import { Fault } from "../model/errors.ts";
-import type { ToBeSigned } from "../model/item.ts";
-import {
-  hashOf,
-  isPss,
-  type KeyAlgorithm,
-  type KeyVersion,
-  type Protection,
-  signsDigests,
-  versionId,
-} from "../model/key.ts";
+import { type ToBeSigned, unfitDigest } from "../model/item.ts";
+import { hashOf, isPss, type KeyAlgorithm, type KeyVersion, type Protection, versionId } from "../model/key.ts";
 import type { Custody, CustodyHealth, DailyUse, KeyDescription, NewKey, Wanted } from "../ports/custody.ts";
 import { sha256, sha256Hex, sha384 } from "../std/digest.ts";
-import { parseDuration } from "../std/duration.ts";
+import { isDuration, parseDuration } from "../std/duration.ts";
 import { canonicalJson, type Json } from "../std/json.ts";
 import { secretReference } from "../std/secret-reference.ts";
+import { unlessAborted } from "../std/unless-aborted.ts";
 import { type About, sorted } from "./aws-kms-faults.ts";
-import { countSigns } from "./aws-kms-trail.ts";
+import { countSigns, silentDay } from "./aws-kms-trail.ts";
 import { isKeyArn, type KmsUri, parseKmsUri, pinnedUri } from "./aws-kms-uri.ts";
 import { type CustodyKind, type CustodyMeans, named } from "./kind.ts";
 import { type Pace, pace } from "./pace.ts";
@@ -55,16 +48,13 @@ import { inTurns, type Turns } from "./turns.ts";
 const day = 86_400_000; // milliseconds
 
 const duration = (shortest: number, longest: number, example: string) =>
-  z.string().transform((text, context): number => {
-    try {
-      const found = parseDuration(text);
-      if (found >= shortest && found <= longest) return found;
-    } catch {
-      // said below
-    }
-    context.addIssue({ code: "custom", message: `must be an ISO 8601 duration such as ${example}, within bounds` });
-    return z.NEVER;
-  });
+  z
+    .string()
+    .refine(
+      (text) => isDuration(text, shortest, longest),
+      `must be an ISO 8601 duration such as ${example}, within bounds`,
+    )
+    .transform(parseDuration);
 
 const endpoint = z.string().refine((text) => {
   const { protocol, hostname } = URL.parse(text) ?? {};
@@ -283,11 +273,8 @@ class AwsKms implements Custody {
     const asked = { KeyId: arn, SigningAlgorithm: atKms[key.algorithm].signing };
     const takes = hashOf(key.algorithm);
     if (item.form === "digest") {
-      if (!signsDigests(key.algorithm)) throw this.#unused(key, `${key.algorithm} signs messages, not digests`);
-      if (item.hash !== takes || item.bytes.length !== digestLength[takes]) {
-        const found = `${String(item.bytes.length)} bytes of ${item.hash}`;
-        throw this.#unused(key, `it signs ${String(takes)} digests, not ${found}`);
-      }
+      const unfit = unfitDigest(key.algorithm, item);
+      if (unfit !== undefined) throw this.#unused(key, unfit);
       return { ...asked, Message: item.bytes, MessageType: "DIGEST" };
     }
     if (takes !== undefined) return { ...asked, Message: digests[takes](item.bytes), MessageType: "DIGEST" };
@@ -450,17 +437,26 @@ class AwsKms implements Custody {
     signal: AbortSignal,
   ): Promise<readonly DailyUse[]> {
     const arn = this.#arnOf(version);
-    try {
-      return await countSigns(trail, arn, days, signal);
-    } catch (cause) {
-      if (signal.aborted) throw this.#late(`reading ${trail}`, true);
-      const words = cause instanceof Error ? cause.message : "it cannot be read";
-      throw new Fault("CUSTODY_DOWN", `CloudTrail's files in ${trail}: ${words}`, {
+    const untold = (words: string, cause?: unknown) =>
+      new Fault("CUSTODY_DOWN", `CloudTrail's files in ${trail}: ${words}`, {
         nothingHappened: true,
         custody: this.#means.name,
         cause,
       });
-    }
+    const found = await countSigns(trail, arn, days, signal).catch((cause: unknown) => {
+      if (signal.aborted) throw this.#late(`reading ${trail}`, true);
+      throw untold(cause instanceof Error ? cause.message : "it cannot be read", cause);
+    });
+    const silent = silentDay(found, this.#daysThatWere(version, days));
+    if (silent !== undefined) throw untold(`there is nothing of ${silent}: what was then cannot be told`);
+    return found.uses;
+  }
+
+  /** Since the version came in, until now. */
+  #daysThatWere({ createdAt }: KeyVersion, { from, to }: { readonly from: string; readonly to: string }) {
+    const came = createdAt.slice(0, 10);
+    const tomorrow = new Date(this.#means.clock() + 86_400_000).toISOString().slice(0, 10);
+    return { from: from < came ? came : from, to: to < tomorrow ? to : tomorrow };
   }
 
   /** One question to KMS, asked again as long as that can change nothing twice. Throws Faults only. */
@@ -601,7 +597,11 @@ class AwsKms implements Custody {
   }
 
   #late(what: string, nothingHappened: boolean): Fault {
-    return new Fault("CUSTODY_TIMEOUT", `${what} was not done in time`, { nothingHappened, custody: this.#means.name });
+    return new Fault("CUSTODY_TIMEOUT", `${what} was not done in time`, {
+      nothingHappened,
+      retryAfter: 2,
+      custody: this.#means.name,
+    });
   }
 }
 
@@ -612,7 +612,7 @@ function clientConfig(given: Config, { secret, clock }: CustodyMeans): KMSClient
     maxAttempts: 1,
     useFipsEndpoint: given.fips,
     requestHandler: {
-      connectionTimeout: Math.min(given.timeout, 3_000),
+      connectionTimeout: Math.min(given.timeout / 2, 3_000), // before the deadline, which cannot tell what it ended
       socketTimeout: 0, // the deadline of each request does it
       httpAgent: connections,
       httpsAgent: connections,
@@ -643,7 +643,6 @@ function credentialsOf(
 }
 
 const digests = { sha256, sha384 } as const;
-const digestLength = { sha256: 32, sha384: 48 } as const;
 
 const descriptionOf = (version: Wanted): string =>
   `Signet: key ${versionId(version)}, purpose ${version.purpose}, algorithm ${version.algorithm}`;
@@ -699,17 +698,4 @@ function ofWholeCall(failure: unknown, nothingHappened: boolean): unknown {
   if (!(failure instanceof Fault) || failure.nothingHappened === nothingHappened) return failure;
   const { code, message, retryAfter, custody, cause } = failure;
   return new Fault(code, message, { nothingHappened, retryAfter, custody, cause });
-}
-
-/** What was begun ends by the same signal; nobody waits for it. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, late: () => Fault): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => {
-      reject(late());
-    };
-    signal.addEventListener("abort", stop, { once: true });
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener("abort", stop);
-    });
-  });
 }

@@ -41,7 +41,7 @@ export interface Child {
   ask(kind: Question, body: Uint8Array, patience: number): Promise<Uint8Array>;
   /** Ends the process; every open question is lost. */
   end(why: ProcessLost["why"], message: string): void;
-  /** When the process is gone. */
+  /** When the process is gone: one that the kernel cannot end, as a driver holds it, stays. */
   readonly gone: Promise<ProcessLost>;
 }
 
@@ -56,28 +56,54 @@ interface Waiting {
 const hostFile = new URL(import.meta.url.endsWith(".ts") ? "./pkcs11-host.ts" : "./pkcs11-host.js", import.meta.url);
 /** Milliseconds between two looks at whether the first in line is late. */
 const look = 50;
-/** Of what the process says on stderr, the end is kept for the log. */
+/**
+ * Of what the process says on stderr, the end is kept for the log and the Faults: until it gets a PIN. What a module
+ * prints from then on may show the PIN, as pkcs11-spy does, and is thrown away.
+ */
 const keptWords = 500;
 
 /** `environment` is all that the process sees: nothing of the daemon's own, which holds references to secrets. */
 export function startChild(environment: Readonly<Record<string, string>>): Child {
-  const started = spawn(process.execPath, [fileURLToPath(hostFile)], {
-    stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
-    env: environment,
-    cwd: "/",
-  });
+  const started = spawned(environment);
+  return "pid" in started ? running(started) : stillborn(started.why);
+}
+
+/** A system that is short of descriptors, processes or memory starts none: Node tells by an event, or throws. */
+function spawned(
+  environment: Readonly<Record<string, string>>,
+): (ChildProcess & { readonly pid: number }) | { readonly why: Promise<Error> } {
+  try {
+    const started = spawn(process.execPath, [fileURLToPath(hostFile)], {
+      stdio: ["ignore", "ignore", "pipe", "pipe", "pipe"],
+      env: environment,
+      cwd: "/",
+    });
+    if (isStarted(started)) return started;
+    return { why: new Promise((resolve) => started.once("error", resolve)) };
+  } catch (error) {
+    return { why: Promise.resolve(error instanceof Error ? error : new Error(String(error))) };
+  }
+}
+
+const isStarted = (child: ChildProcess): child is ChildProcess & { readonly pid: number } => child.pid !== undefined;
+
+function stillborn(why: Promise<Error>): Child {
+  const gone = why.then(({ message }) => new ProcessLost("ended", `the process could not be started: ${message}`));
+  return { pid: undefined, ask: async () => Promise.reject(await gone), end: () => undefined, gone };
+}
+
+function running(started: ChildProcess): Child {
   const channel = streamOf(started, 3);
   const lifeline = streamOf(started, 4);
   const waiting: Waiting[] = [];
   let [next, waited, words] = [1, 0, ""];
+  let hasPin = false;
   let lost: ProcessLost | undefined;
   let first: Waiting | undefined;
   const watch = setInterval(lookAtFirst, look).unref();
 
   const gone = new Promise<ProcessLost>((resolve) => {
-    started.on("error", (error) => {
-      resolve(losing("ended", `the process could not be started: ${error.message}`));
-    });
+    started.on("error", () => undefined); // of a signal that came too late
     started.on("exit", (code, signal) => {
       resolve(losing("ended", `the process ended by ${signal ?? `status ${String(code)}`}${words && `: ${words}`}`));
     });
@@ -94,7 +120,7 @@ export function startChild(environment: Readonly<Record<string, string>>): Child
   channel.on("error", () => undefined); // "exit" tells
   lifeline.on("error", () => undefined);
   started.stderr?.on("data", (chunk: Buffer) => {
-    words = (words + chunk.toString()).replaceAll(/\s+/g, " ").slice(-keptWords);
+    if (!hasPin) words = (words + chunk.toString()).replaceAll(/\s+/g, " ").slice(-keptWords);
   });
 
   return { pid: started.pid, ask, end, gone };
@@ -103,6 +129,7 @@ export function startChild(environment: Readonly<Record<string, string>>): Child
     if (lost !== undefined) return Promise.reject(lost);
     const number = next;
     next = (next + 1) % 0x1_0000_0000;
+    hasPin ||= kind === "login";
     channel.write(frame(number, questions.indexOf(kind), body));
     return new Promise((resolve, reject) => {
       waiting.push({ number, patience, resolve, reject });

@@ -66,8 +66,11 @@ const rows: Readonly<Record<number, Row>> = {
 /** `CKR_PIN_LOCKED`; a number that is not in the table as hexadecimal. */
 export const codeName = (code: number): string => rows[code]?.name ?? `CKR 0x${code.toString(16)}`;
 
-/** An unknown code, such as a vendor's own, is no reason to trust what the process believes of its token. */
-export const ailmentOf = (code: number): Ailment => rows[code]?.ailment ?? "device";
+/**
+ * An unknown code, such as a vendor's own, is no reason to trust what the process believes of its token. 0: it has none,
+ * what failed is said in our own words.
+ */
+export const ailmentOf = (code: number): Ailment => (code === 0 ? "request" : (rows[code]?.ailment ?? "device"));
 
 export const codes = {
   mechanismInvalid: 112,

@@ -5,7 +5,7 @@
 
 import { createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
 
-import { hashOf, isPss, type KeyAlgorithm, type KeyVersion, type Protection } from "../model/key.ts";
+import { isPss, type KeyAlgorithm, type KeyVersion, type Protection } from "../model/key.ts";
 import { base64url } from "../std/base64.ts";
 import { fromHex, utf8 } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
@@ -158,5 +158,3 @@ export const idOf = ({ key, number }: Pick<KeyVersion, "key" | "number">): strin
 
 /** CKA_LABEL. */
 export const labelOf = ({ key, number }: Pick<KeyVersion, "key" | "number">): string => `${key}-${String(number)}`;
-
-export const digestLengthOf = (algorithm: KeyAlgorithm): number => (hashOf(algorithm) === "sha384" ? 48 : 32);

@@ -1,7 +1,8 @@
 // The module, called: find a token, log in, find, make and destroy keys, sign. The only code that loads pkcs11js, and it
 // runs in a process of its own (pkcs11-host.ts), one call after the other.
 //
-// What a failed call leaves behind is not trusted: it gets a new session, and the key is looked for again.
+// What a failed call leaves behind is not trusted: it gets a new session, and the key is looked for again. A session that
+// is not logged in sees no private keys: nothing is answered from it, and the process says that its token is gone.
 
 import { constants } from "node:os";
 
@@ -65,6 +66,8 @@ const CKM_EC_EDWARDS_KEY_PAIR_GEN = 0x1055;
 const CKM_EDDSA = 0x1057;
 const CKK_EC_EDWARDS = 0x40;
 const CKF_HW_SLOT = 4;
+/** States of a session whose user is logged in. */
+const [CKS_RO_USER_FUNCTIONS, CKS_RW_USER_FUNCTIONS] = [1, 3];
 
 /** For the longest signature, RSA-8192's. */
 const room = Buffer.alloc(1024);
@@ -87,6 +90,8 @@ const module = new pkcs11js.PKCS11(); // one reference for the life of the proce
 const keys: Key[] = [];
 let opened: Opened | undefined;
 let pin: string | undefined;
+/** Whether the module's sessions say that somebody is logged in, once somebody is: only then can one be missed. */
+let tellsOfLogin = false;
 
 /** A failure in our own words. */
 class Failed extends Error {
@@ -194,8 +199,26 @@ export function login(given: string): { readonly ok: true } {
     if (codeOf(error) !== codes.userAlreadyLoggedIn) throw error;
   }
   pin = given;
+  try {
+    tellsOfLogin ||= isLoggedIn();
+  } catch {
+    // a module that cannot tell is not asked again
+  }
   return { ok: true };
 }
+
+function isLoggedIn(): boolean {
+  const { state } = module.C_GetSessionInfo(inUse().session);
+  return state === CKS_RO_USER_FUNCTIONS || state === CKS_RW_USER_FUNCTIONS;
+}
+
+/** The login ends with the last session, whoever closed it. Only a fresh process, with a new login, is of use then. */
+function expectLogin(): void {
+  if (tellsOfLogin && !isLoggedIn()) throw loginGone();
+}
+
+const loginGone = (cause?: unknown): Failed =>
+  new Failed({ code: codes.deviceRemoved, at: "the login is gone", nothingHappened: true }, cause);
 
 function inUse(): Opened {
   if (opened === undefined) throw failed("no token is open");
@@ -204,6 +227,11 @@ function inUse(): Opened {
 
 /** What a failed call leaves behind is not to be trusted: a new session, and every key is looked for again. */
 function freshSession(): void {
+  reopen();
+  expectLogin();
+}
+
+function reopen(): void {
   const one = inUse();
   try {
     module.C_CloseSession(one.session);
@@ -221,7 +249,12 @@ function loginAgain(): void {
   } catch {
     // it was logged out already
   }
-  login(pin); // the same PIN that was right before
+  try {
+    login(pin); // the same PIN that was right before
+  } catch (error) {
+    if (ailmentOf(codeOf(error) ?? 0) === "pin") throw error;
+    throw loginGone(error); // the session that kept it may be gone too
+  }
 }
 
 // find
@@ -247,28 +280,43 @@ function objects(kind: number, which: Which): readonly Buffer[] {
   return out;
 }
 
-/** Before a search the session is made good, after a failed one too. */
+function privateKeys(which: Which): readonly Buffer[] {
+  const handles = objects(CKO_PRIVATE_KEY, which);
+  if (handles.length === 0) expectToken();
+  return handles;
+}
+
+/** Where the session turns out to be useless, the search is made once more in a new one. */
 function search<T>(look: () => T): T {
-  try {
-    return look();
-  } catch (error) {
-    if (ailmentOf(codeOf(error) ?? 0) !== "session") throw untouched(error);
-    freshSession();
+  const seen = (): T => {
+    const found = look();
+    expectLogin(); // afterwards: what was found is an answer only if the login has lasted until now
+    return found;
+  };
+  return within(true, () => {
     try {
-      return look();
-    } catch (again) {
-      throw untouched(again);
+      return seen();
+    } catch (error) {
+      if (ailmentOf(codeOf(error) ?? 0) !== "session") throw error;
+      freshSession();
+      return seen();
     }
+  });
+}
+
+/** Failures of what runs tell, whatever they are, what it did. */
+function within<T>(nothingHappened: boolean, run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw new Failed({ ...failureOf(error), nothingHappened }, error);
   }
 }
 
-const untouched = (error: unknown): Failed => new Failed({ ...failureOf(error), nothingHappened: true }, error);
-
 export const find = (which: Which): FoundKeys =>
   search(() => {
-    const handles = objects(CKO_PRIVATE_KEY, which);
+    const handles = privateKeys(which);
     const [handle] = handles;
-    if (handle === undefined) expectToken();
     return { matches: handles.length, key: handles.length === 1 && handle ? told(handle) : null };
   });
 
@@ -330,7 +378,7 @@ function claimsOf(handle: Buffer): Claims {
  * whoever sees another one withdraws: at most one stays.
  */
 export function generate(wanted: ToGenerate): { readonly collided: boolean } {
-  if (search(() => objects(CKO_PRIVATE_KEY, wanted)).length > 0) return { collided: false };
+  if (search(() => privateKeys(wanted)).length > 0) return { collided: false };
   const common: Template = [
     { type: CKA_TOKEN, value: true },
     { type: CKA_LABEL, value: wanted.object },
@@ -380,8 +428,8 @@ function generation(algorithm: KeyAlgorithm): { readonly mechanism: number; read
 }
 
 export function destroy(which: Which): { readonly ok: true } {
-  for (const kind of [CKO_PRIVATE_KEY, CKO_PUBLIC_KEY])
-    for (const handle of search(() => objects(kind, which))) module.C_DestroyObject(inUse().session, handle);
+  for (const handle of search(() => privateKeys(which))) module.C_DestroyObject(inUse().session, handle);
+  for (const handle of search(() => objects(CKO_PUBLIC_KEY, which))) module.C_DestroyObject(inUse().session, handle);
   return { ok: true };
 }
 
@@ -398,22 +446,19 @@ export function sign(body: Uint8Array): Uint8Array {
 
 /** Up to C_SignInit nothing is signed: what a new session or a new login heals there is tried once more. */
 function signOne(key: Key, mechanism: Mechanism, item: Uint8Array, first: boolean): Uint8Array {
-  try {
-    begin(key, mechanism);
-  } catch (error) {
-    heal(error, key, first);
+  within(first, () => {
     try {
       begin(key, mechanism);
-    } catch (again) {
-      throw new Failed({ ...failureOf(again), nothingHappened: first }, again);
+    } catch (error) {
+      heal(error, key);
+      begin(key, mechanism);
     }
-  }
+  });
   try {
     return Buffer.from(module.C_Sign(inUse().session, buffer(item), room));
   } catch (error) {
-    const { code, at } = failureOf(error);
-    if (ailmentOf(code) !== "device") freshSession(); // or the failed operation stays open
-    throw new Failed({ code, at, nothingHappened: false }, error);
+    if (ailmentOf(failureOf(error).code) !== "device") within(false, freshSession); // or the operation stays open
+    throw error;
   }
 }
 
@@ -422,19 +467,18 @@ function begin(key: Key, mechanism: Mechanism): void {
   if (key.alwaysAuthenticate && pin !== undefined) module.C_Login(inUse().session, CKU_CONTEXT_SPECIFIC, pin);
 }
 
-function heal(error: unknown, key: Key, nothingHappened: boolean): void {
-  const { code, at } = failureOf(error);
-  const lost = code === codes.userNotLoggedIn;
-  if (!lost && ailmentOf(code) !== "session") throw new Failed({ code, at, nothingHappened }, error);
-  freshSession();
-  if (lost) loginAgain();
-  const [handle, second] = search(() => {
-    const handles = objects(CKO_PRIVATE_KEY, key.which);
-    if (handles.length === 0) expectToken();
-    return handles;
-  });
-  if (handle === undefined || second !== undefined)
-    throw new Failed({ code, at: `${at}, and its key is not there any more`, nothingHappened }, error);
+/** A new session, a new login where that was lost, and the key looked for again; throws what cannot be healed. */
+function heal(error: unknown, key: Key): void {
+  const code = codeOf(error) ?? 0;
+  if (code === codes.userNotLoggedIn) {
+    reopen();
+    loginAgain();
+  } else if (ailmentOf(code) === "session") reopen();
+  else throw error;
+  expectLogin();
+  const [handle, second] = search(() => privateKeys(key.which));
+  if (handle === undefined) throw failed("the key is not there any more");
+  if (second !== undefined) throw failed("there is a second key of the same name now");
   key.handle = handle;
 }
 

@@ -13,6 +13,8 @@ export interface FairQueue<Call> {
   readonly size: number;
   /** Lanes and the items that wait in each. */
   waiting(): Iterable<readonly [lane: string, items: number]>;
+  /** Items that have their turn before the next of a call in this lane, or before one that would come now. */
+  before(lane: string, most: (lane: string) => number, call?: Call): number;
   push(lane: string, slice: Slice<Call>): void;
   /** The next slice: at most so many items as `most` says for its lane. */
   take(most: (lane: string) => number): Slice<Call> | undefined;
@@ -48,6 +50,18 @@ export function fairQueue<Call>(): FairQueue<Call> {
       return size;
     },
     waiting: () => [...lanes].map(([name, lane]) => [name, lane.size] as const),
+    before(name, most, call) {
+      const own = lanes.get(name)?.slices ?? [];
+      const rounds = call === undefined ? own.length : own.findIndex((slice) => slice.call === call);
+      if (rounds < 0) return 0; // it has its turn now
+      let passed = false; // lanes up to its own have one turn more
+      let sum = 0;
+      for (const [other, { slices }] of lanes) {
+        passed ||= other === name;
+        sum += taken(slices.map(lengthOf), passed ? rounds : rounds + 1, Math.max(1, most(other)));
+      }
+      return sum;
+    },
     push,
     take(most) {
       const [turn] = lanes;
@@ -80,6 +94,19 @@ export function fairQueue<Call>(): FairQueue<Call> {
       return [...calls];
     },
   };
+}
+
+/** Items that a lane of so long slices gives in so many turns. */
+function taken(lengths: number[], turns: number, most: number): number {
+  let sum = 0;
+  for (let turn = 0; turn < turns; turn += 1) {
+    const length = lengths.shift();
+    if (length === undefined) break;
+    const some = Math.min(length, most);
+    sum += some;
+    if (some < length) lengths.push(length - some);
+  }
+  return sum;
 }
 
 const lengthOf = ({ from, until }: Slice<unknown>): number => until - from;

@@ -11,13 +11,13 @@ import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 
 import { Fault } from "../model/errors.ts";
-import type { ToBeSigned } from "../model/item.ts";
-import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, signsDigests, versionId } from "../model/key.ts";
+import { type ToBeSigned, unfitDigest } from "../model/item.ts";
+import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, versionId } from "../model/key.ts";
 import type { Custody, CustodyHealth, KeyDescription, NewKey, Unlocking, Wanted } from "../ports/custody.ts";
 import { hex } from "../std/bytes.ts";
 import { sha256, sha256Hex, sha384 } from "../std/digest.ts";
 import { digestInfo } from "../std/digest-info.ts";
-import { parseDuration } from "../std/duration.ts";
+import { isDuration, parseDuration } from "../std/duration.ts";
 import { ecdsaDer } from "../std/ecdsa-der.ts";
 import { Secret } from "../std/secret.ts";
 import { secretReference } from "../std/secret-reference.ts";
@@ -25,7 +25,6 @@ import { type CustodyKind, type CustodyMeans, named } from "./kind.ts";
 import {
   algorithmOf,
   algorithmsOf,
-  digestLengthOf,
   guardsOf,
   idOf,
   labelOf,
@@ -34,9 +33,10 @@ import {
   type Use,
   usesOf,
 } from "./pkcs11-key.ts";
-import { type Held, Token } from "./pkcs11-token.ts";
+import { Token } from "./pkcs11-token.ts";
 import { formatPkcs11Uri, namesToken, type Pkcs11Uri, parsePkcs11Uri, type TokenAttributes } from "./pkcs11-uri.ts";
 import { type FoundKey, type FoundKeys, foundKeys, generated, type Which } from "./pkcs11-wire.ts";
+import type { Held, Waiting } from "./pkcs11-work.ts";
 
 const tokenUri = z
   .string()
@@ -67,7 +67,7 @@ const config = z.strictObject({
   initialize: z.string().optional().describe("parameters of C_Initialize, for NSS"),
   deadline: z
     .string()
-    .refine((text) => isDuration(text), "must be an ISO 8601 duration of a second or more, such as PT10S")
+    .refine((text) => isDuration(text, 1_000), "must be an ISO 8601 duration of a second or more, such as PT10S")
     .default("PT10S")
     .describe("a module that takes longer for one signature is ended; PT20S where a finger has to touch the token"),
   queue: z.int().min(1).max(1_000_000).default(10_000).describe("signatures that may wait for the token"),
@@ -134,7 +134,7 @@ class Pkcs11 implements Custody {
 
   async describe(uri: string, signal: AbortSignal, known?: KeyVersion): Promise<KeyDescription | undefined> {
     const parsed = this.#parse(uri);
-    const found = await this.#find(parsed, signal);
+    const found = await this.#search(parsed, signal);
     const { info } = this.#token;
     if (found.matches === 0 || info === undefined || !namesToken(parsed, info)) return undefined;
     if (found.key === null)
@@ -196,11 +196,11 @@ class Pkcs11 implements Custody {
     const unlock = `signet custody unlock ${this.#means.name}`;
     switch (state.is) {
       case "starting":
-        return { status: "warn", message: `the token is being looked for, ${String(state.waiting)} signatures wait` };
+        return { status: "warn", message: `the token is being looked for, ${waitingOf(state.waiting)}` };
       case "ready":
         return {
           status: "ok",
-          message: `token ${state.info.token} is ready, ${String(state.waiting)} signatures wait`,
+          message: `token ${state.info.token} is ready, ${waitingOf(state.waiting)}`,
         };
       case "locked":
         return { status: "fail", message: state.why, hint: unlock };
@@ -232,7 +232,18 @@ class Pkcs11 implements Custody {
     return held;
   }
 
+  /** Never in another token than the URI names: what is not found there may well be elsewhere. */
   async #find(uri: Pkcs11Uri, signal: AbortSignal): Promise<FoundKeys> {
+    const found = await this.#search(uri, signal);
+    const { info } = this.#token;
+    if (info === undefined || !namesToken(uri, info))
+      throw this.#unused(
+        `${formatPkcs11Uri(uri)} is not of this token, whose serial is ${info?.serial ?? "not known"}`,
+      );
+    return found;
+  }
+
+  async #search(uri: Pkcs11Uri, signal: AbortSignal): Promise<FoundKeys> {
     const which: Which = {
       ...(uri.id !== undefined && { id: hex(uri.id) }),
       ...(uri.object !== undefined && { object: uri.object }),
@@ -283,11 +294,8 @@ class Pkcs11 implements Custody {
 
   /** The broker refuses such items before: here it is our own mistake. */
   #checkForm(key: KeyVersion, item: ToBeSigned): void {
-    if (item.form === "message") return;
-    const takes = hashOf(key.algorithm);
-    if (!signsDigests(key.algorithm)) throw this.#unused(`${key.algorithm} signs messages, not digests`);
-    if (item.hash !== takes || item.bytes.length !== digestLengthOf(key.algorithm))
-      throw this.#unused(`${versionId(key)} does not sign ${String(item.bytes.length)} bytes of ${item.hash}`);
+    const unfit = unfitDigest(key.algorithm, item);
+    if (unfit !== undefined) throw this.#unused(`${versionId(key)}: ${unfit}`);
   }
 
   #otherKey(key: KeyVersion): Fault {
@@ -304,6 +312,11 @@ const whichOf = ({ id, object }: FoundKey): Which => ({
   ...(id !== "" && { id }),
   ...(object !== "" && { object }),
 });
+
+const waitingOf = ({ signatures, milliseconds }: Waiting): string =>
+  signatures === 0
+    ? "0 signatures wait"
+    : `${String(signatures)} signatures wait, about ${(milliseconds / 1000).toFixed(1)} s of work`;
 
 /** A key and how it is used: what was found for one recorded key says nothing of another under the same URI. */
 const laneOf = ({ uri, fingerprint, algorithm }: KeyVersion): string => [uri, fingerprint, algorithm].join(" ");
@@ -353,14 +366,6 @@ function tokenUriProblem(text: string): string | undefined {
     return serial === undefined ? "needs serial=: labels are given twice" : undefined;
   } catch (error) {
     return error instanceof Error ? error.message : "cannot be read";
-  }
-}
-
-function isDuration(text: string): boolean {
-  try {
-    return parseDuration(text) >= 1000;
-  } catch {
-    return false;
   }
 }
 

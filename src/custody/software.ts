@@ -12,7 +12,7 @@ import { promisify } from "node:util";
 import { z } from "zod";
 
 import { Fault } from "../model/errors.ts";
-import type { ToBeSigned } from "../model/item.ts";
+import { type ToBeSigned, unfitDigest } from "../model/item.ts";
 import {
   hashOf,
   isPss,
@@ -29,6 +29,7 @@ import type { Random } from "../std/clock.ts";
 import { sha256Hex } from "../std/digest.ts";
 import { pss } from "../std/rsa-pss.ts";
 import type { Secret } from "../std/secret.ts";
+import { unlessAborted } from "../std/unless-aborted.ts";
 import { type CustodyKind, named } from "./kind.ts";
 import { signDigest } from "./software-digest.ts";
 import { masterKeyLength, type SealedVersion, seal, unseal } from "./software-seal.ts";
@@ -106,7 +107,8 @@ class Software implements SoftwareCustody {
 
   async create(version: SealedVersion, signal: AbortSignal): Promise<NewKey> {
     if (signal.aborted) throw timeout(version, true);
-    return orFault(version, false, () => unlessAborted(this.#create(version), signal, version));
+    const late = (): Fault => timeout(version, false); // a key that is kept after all is found by the next attempt
+    return orFault(version, false, () => unlessAborted(this.#create(version), signal, late));
   }
 
   /** Signatures that were asked for before may still come: the process lets go of the key when they are done. */
@@ -188,15 +190,9 @@ const isFast = (algorithm: KeyAlgorithm): boolean => algorithm === "EC_P256" || 
 
 /** The broker refuses such items before: here it is our own mistake. */
 function checkForm(key: KeyVersion, item: ToBeSigned): void {
-  if (item.form === "message") return;
-  const takes = hashOf(key.algorithm);
-  if (takes === undefined || !signsDigests(key.algorithm)) throw messagesOnly(key);
-  if (item.hash !== takes || item.bytes.length !== digestLength[takes]) {
-    throw unused(key, `it signs ${takes} digests, not ${String(item.bytes.length)} bytes of ${item.hash}`);
-  }
+  const unfit = unfitDigest(key.algorithm, item);
+  if (unfit !== undefined) throw unused(key, unfit);
 }
-
-const digestLength = { sha256: 32, sha384: 48 } as const;
 
 async function digestForm(
   key: KeyVersion,
@@ -240,19 +236,6 @@ async function orFault<T>(version: SealedVersion, nothingHappened: boolean, work
   }
 }
 
-/** The work goes on: a key that is kept after all is found by the next attempt. */
-function unlessAborted<T>(work: Promise<T>, signal: AbortSignal, version: SealedVersion): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const late = (): void => {
-      reject(timeout(version, false));
-    };
-    signal.addEventListener("abort", late, { once: true });
-    work.then(resolve, reject).finally(() => {
-      signal.removeEventListener("abort", late);
-    });
-  });
-}
-
 const pair = promisify(generateKeyPair);
 
 async function generate(algorithm: KeyAlgorithm): Promise<KeyObject> {
@@ -281,4 +264,4 @@ const otherKey = (key: KeyVersion): Fault =>
   unused(key, `the private key stored for it is not that of public key ${key.fingerprint.slice(0, 16)}…`);
 
 const timeout = (version: SealedVersion, nothingHappened: boolean): Fault =>
-  new Fault("CUSTODY_TIMEOUT", `${versionId(version)} was not done in time`, { nothingHappened });
+  new Fault("CUSTODY_TIMEOUT", `${versionId(version)} was not done in time`, { nothingHappened, retryAfter: 1 });

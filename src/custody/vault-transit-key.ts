@@ -87,7 +87,7 @@ const answer = z.object({
   auto_rotate_period: z.union([z.int(), z.string()]).default(0),
   keys: z.record(z.string(), z.unknown()),
 });
-const shownVersion = z.object({ public_key: z.string().min(1) });
+const shownVersion = z.object({ public_key: z.string().min(1), creation_time: z.string().optional() });
 
 /** As `GET keys/NAME` answers. */
 export type TransitKey = z.infer<typeof answer>;
@@ -105,6 +105,12 @@ export function publicKeyOf(key: TransitKey, version: number): string | undefine
       ? createPublicKey({ key: Buffer.from(concat(ed25519Head, fromBase64(text))), format: "der", type: "spki" })
       : createPublicKey(text);
   return spki.export({ format: "pem", type: "spki" }).toString();
+}
+
+/** Milliseconds since the epoch, by Vault's clock; undefined where it does not tell. */
+export function madeAt(key: TransitKey, version: number): number | undefined {
+  const at = Date.parse(shownVersion.safeParse(key.keys[String(version)]).data?.creation_time ?? "");
+  return Number.isNaN(at) ? undefined : at;
 }
 
 /** SubjectPublicKeyInfo of Ed25519 (RFC 8410) up to the key's 32 bytes, which is all that Vault shows. */

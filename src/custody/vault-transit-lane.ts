@@ -32,6 +32,8 @@ interface Waiting {
   readonly done: (element: Element) => void;
   /** Set as soon as its request is under way. */
   group: Group | undefined;
+  /** Its caller gave up: for it nothing more is asked. */
+  left: boolean;
 }
 
 interface Group {
@@ -91,9 +93,11 @@ export function lane({ send, width, most, heaviest, longest, fault, mayBeOnes }:
       for (const [at, one] of together.entries()) one.done(elements[at] ?? fault("CUSTODY_TIMEOUT", false));
     } catch (cause) {
       const failed = cause instanceof Fault ? cause : new Fault("CUSTODY_DOWN", "the request failed", { cause });
-      if (together.length > 1 && mayBeOnes(failed))
-        for (const one of together) await settle([one], { ending, left: 1 });
-      else for (const one of together) one.done(failed);
+      if (together.length === 1 || !mayBeOnes(failed)) {
+        for (const one of together) one.done(failed);
+        return;
+      }
+      for (const one of together) if (!one.left) await settle([one], { ending, left: 1 });
     }
   }
 
@@ -107,9 +111,10 @@ export function lane({ send, width, most, heaviest, longest, fault, mayBeOnes }:
         reject(fault("OVERLOADED", true));
         return;
       }
-      const one: Waiting = { input, done, group: undefined };
+      const one: Waiting = { input, done, group: undefined, left: false };
       const late = (): void => {
         const { group } = one;
+        one.left = true;
         waiting.delete(one);
         reject(fault("CUSTODY_TIMEOUT", group === undefined));
         if (group === undefined) return;

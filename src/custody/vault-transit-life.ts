@@ -3,9 +3,25 @@
 import { pathOf } from "../clients/vault.ts";
 import type { KeyVersion } from "../model/key.ts";
 import type { Custody, NewKey, Wanted } from "../ports/custody.ts";
+import { rfc3339 } from "../std/clock.ts";
 import { inTurns } from "./turns.ts";
-import type { Engine } from "./vault-transit-engine.ts";
-import { isTrimmed, publicKeyOf, type TransitKey, transitAlgorithms, transitUri } from "./vault-transit-key.ts";
+import type { Engine, ExactUri } from "./vault-transit-engine.ts";
+import {
+  isTrimmed,
+  madeAt,
+  parseTransitUri,
+  publicKeyOf,
+  type TransitKey,
+  transitAlgorithms,
+  transitUri,
+} from "./vault-transit-key.ts";
+
+/** Milliseconds by which Vault's clock may be behind ours. */
+const otherClock = 60_000;
+
+/** Not as we make them: who may read the mount may have its private key, or others have had it before. */
+const isOpen = (key: TransitKey): boolean =>
+  key.exportable || key.allow_plaintext_backup || key.derived || key.imported_key;
 
 /** What transit destroys is never taken back. */
 interface Gone {
@@ -41,7 +57,7 @@ export function transitLife(
         );
         key = await keyAt(name, signal);
       }
-      if (key && (key.exportable || key.allow_plaintext_backup || key.derived || key.imported_key))
+      if (key && isOpen(key))
         throw fault(`${name} is there already, and exportable, imported or derived: it was not made here; enroll it`);
       return made(key, name, 1, wanted);
     } catch (cause) {
@@ -51,13 +67,17 @@ export function transitLife(
 
   /** Vault cannot rotate on a condition, so we look before: a version that is there already is the one. */
   async function next(wanted: Wanted, after: string, signal: AbortSignal): Promise<NewKey> {
-    const { name, version } = exactly({ ...wanted, uri: after });
+    const { name, version } = newestOfOurs(wanted, after);
     let touched = false;
     try {
       const before = await keyAt(name, signal);
       if (before === undefined || before.latest_version < version) throw fault(`there is no ${after} to come after`);
-      if (before.derived) throw fault(`${name} is a derived key, which has as many public keys as contexts`);
-      if (before.latest_version > version) return made(before, name, version + 1, wanted);
+      if (isOpen(before))
+        throw fault(`${name} is exportable, imported or derived: its next version would be too; name another by --to`);
+      if (before.latest_version > version) {
+        refuseOlder(before, name, version + 1, wanted);
+        return made(before, name, version + 1, wanted);
+      }
       made(before, name, version, wanted);
       touched = true;
       await vault.write(pathOf(mount, "keys", name, "rotate"), {}, signal);
@@ -65,6 +85,26 @@ export function transitLife(
     } catch (cause) {
       throw faultOf(cause, touched);
     }
+  }
+
+  /** A rotation that was rolled back left a version behind, which comes after the one that signs and is never the next one. */
+  function newestOfOurs({ ours = [], ...wanted }: Wanted, after: string): ExactUri {
+    const at = exactly({ ...wanted, uri: after });
+    const versions = ours.flatMap((uri) => {
+      const one = parseTransitUri(uri, mount);
+      return one?.mount === mount && one.name === at.name && one.version !== undefined ? [one.version] : [];
+    });
+    return { ...at, version: Math.max(at.version, ...versions) };
+  }
+
+  /** What stood there before anybody asked us for it was made by somebody else, for reasons of their own. */
+  function refuseOlder(key: TransitKey, name: string, version: number, { since }: Wanted): void {
+    const at = madeAt(key, version);
+    if (since === undefined || (at !== undefined && at >= Date.parse(since) - otherClock)) return;
+    const when = at === undefined ? "" : ` since ${rfc3339(at)}`;
+    throw fault(
+      `version ${String(version)} of ${name} is there already${when}, and was not made for this: name it by --to`,
+    );
   }
 
   function made(key: TransitKey | undefined, name: string, version: number, wanted: Wanted): NewKey {

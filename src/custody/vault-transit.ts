@@ -12,14 +12,14 @@ import { z } from "zod";
 
 import { pathOf, type Vault, type VaultAuth, VaultError, vault } from "../clients/vault.ts";
 import { Fault } from "../model/errors.ts";
-import type { ToBeSigned } from "../model/item.ts";
-import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, signsDigests, versionId } from "../model/key.ts";
+import { type ToBeSigned, unfitDigest } from "../model/item.ts";
+import { hashOf, type KeyAlgorithm, type KeyVersion, keyAlgorithms, versionId } from "../model/key.ts";
 import type { Custody, CustodyHealth, DailyUse, KeyDescription } from "../ports/custody.ts";
 import { base64, fromBase64 } from "../std/base64.ts";
 import { fromUtf8 } from "../std/bytes.ts";
 import { rfc3339 } from "../std/clock.ts";
 import { sha256, sha384 } from "../std/digest.ts";
-import { parseDuration } from "../std/duration.ts";
+import { isDuration, parseDuration } from "../std/duration.ts";
 import { type SecretReference, secretReference } from "../std/secret-reference.ts";
 import { type CustodyKind, type CustodyMeans, named } from "./kind.ts";
 import { auditedUses } from "./vault-transit-audit.ts";
@@ -96,7 +96,7 @@ const config = z.strictObject({
     .optional(),
   deadline: z
     .string()
-    .refine(isDuration, "must be an ISO 8601 duration from PT1S to PT30S")
+    .refine((text) => isDuration(text, 1_000, 30_000), "must be an ISO 8601 duration from PT1S to PT30S")
     .default("PT10S")
     .describe("for one request to Vault"),
   connections: z.int().min(1).max(512).default(32).describe("at once"),
@@ -314,11 +314,8 @@ function inputOf(item: ToBeSigned, key: KeyVersion, fault: (why: string) => Faul
     if (hash === undefined) return item.bytes;
     return hash === "sha384" ? sha384(item.bytes) : sha256(item.bytes);
   }
-  if (!signsDigests(key.algorithm)) throw fault(`${versionId(key)}: ${key.algorithm} signs messages, not digests`);
-  if (item.hash !== hash || item.bytes.length !== (hash === "sha384" ? 48 : 32))
-    throw fault(
-      `${versionId(key)} signs ${hash ?? "no"} digests, not ${String(item.bytes.length)} bytes of ${item.hash}`,
-    );
+  const unfit = unfitDigest(key.algorithm, item);
+  if (unfit !== undefined) throw fault(`${versionId(key)}: ${unfit}`);
   return item.bytes;
 }
 
@@ -376,13 +373,4 @@ function healthOf(backend: Vault, address: string): CustodyHealth {
     status: "ok",
     message: `${address}: answered at ${rfc3339(answered)}, login of ${rfc3339(login.since)}, ${lease}${login.renewable ? ", renewable" : ""}`,
   };
-}
-
-function isDuration(text: string): boolean {
-  try {
-    const length = parseDuration(text);
-    return length >= 1000 && length <= 30_000;
-  } catch {
-    return false;
-  }
 }

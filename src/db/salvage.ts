@@ -49,7 +49,7 @@ const version = z.object({
   guards: z.string().optional(),
   ended: z
     .object({
-      why: z.enum(["rotated", "cancelled", "compromised"]),
+      why: z.enum(["rotated", "deactivated", "cancelled", "compromised"]),
       at: z.iso.datetime(),
       trustedUntil: z.iso.datetime().optional(),
       retired: z.literal(true).optional(),

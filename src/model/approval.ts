@@ -2,7 +2,7 @@
 
 import { sha256Hex } from "../std/digest.ts";
 import { canonicalJson } from "../std/json.ts";
-import type { KeyState } from "./key.ts";
+import type { ExistingKey, KeyState } from "./key.ts";
 import type { Role } from "./principal.ts";
 
 export type Action =
@@ -32,9 +32,11 @@ export type Action =
       readonly from: number;
       readonly to: number;
       readonly custody: string;
-      readonly existing?: { readonly uri: string; readonly fingerprint: string } | undefined;
+      readonly existing?: ExistingKey | undefined;
       /** ISO 8601. */
       readonly propagation: string;
+      /** The new version signs while verifiers may still have trust documents without it. */
+      readonly beforeVerifiersKnow?: true | undefined;
       readonly retireAfter?: string | undefined;
       readonly reason: string;
       /** SHA-256 (hex) over who asked and under which idempotency key. */

@@ -2,10 +2,10 @@
 // years: fields are added, never renamed; readers keep and show what they do not know.
 
 import type { Action } from "./approval.ts";
-import type { FaultCode, RefusalCode } from "./errors.ts";
+import type { Code, RefusalCode } from "./errors.ts";
 import type { Decision } from "./grant.ts";
 import type { ItemRecord } from "./item.ts";
-import type { Ended, KeyAlgorithm, KeyState, Protection, Purpose, RotationTerms } from "./key.ts";
+import type { Ended, ExistingKey, KeyAlgorithm, KeyState, Protection, Purpose, RotationTerms } from "./key.ts";
 import type { Confirmation, Principal, Role } from "./principal.ts";
 
 /** A side blob, named by the SHA-256 of its bytes: `sha256:<hex>`. */
@@ -70,7 +70,7 @@ type SignSubject = Caller & {
 interface Outcome {
   readonly intent: LeafRef;
   readonly result: Result;
-  readonly code?: FaultCode | undefined;
+  readonly code?: Code | undefined;
 }
 type KeyCreate = Caller & {
   readonly key: string;
@@ -94,6 +94,11 @@ export interface KeyEvidence {
   /** Side blobs: DER certificates of the backend's attestation, the key's own first. */
   readonly attestation?: readonly BlobRef[] | undefined;
 }
+/** With `done`, what the record of the new version says beside. */
+type KeyCameIn = KeyEvidence & {
+  /** RFC 3339; absent in entries of older versions. */
+  readonly createdAt?: string | undefined;
+};
 type KeyDestroy = Caller & {
   readonly key: string;
   readonly version: number;
@@ -117,7 +122,7 @@ type KeyRotate = Rotating & {
   readonly purpose: Purpose;
   readonly algorithm: KeyAlgorithm;
   readonly custody: string;
-  readonly existing?: { readonly uri: string; readonly fingerprint: string } | undefined;
+  readonly existing?: ExistingKey | undefined;
 };
 /** How a key differs, at its custody, from what was recorded when it came in. */
 export const driftFindings = ["vanished", "public-key", "trouble", "guards"] as const;
@@ -165,7 +170,7 @@ export type EntryBody =
   | (KeyCreate & { readonly type: "key.create.intent" })
   | (KeyCreate &
       Outcome &
-      KeyEvidence & {
+      KeyCameIn & {
         readonly type: "key.create.outcome";
         readonly version?: number | undefined;
         readonly publicKey?: string | undefined;
@@ -174,7 +179,7 @@ export type EntryBody =
   | (KeyEnroll & { readonly type: "key.enroll.intent" })
   | (KeyEnroll &
       Outcome &
-      KeyEvidence & {
+      KeyCameIn & {
         readonly type: "key.enroll.outcome";
         readonly version?: number | undefined;
         /** Side blobs: the challenge, and the signature over it that `publicKey` verifies. */
@@ -200,6 +205,8 @@ export type EntryBody =
       readonly onePerson?: boolean | undefined;
       /** With DESTROYED: whether the custody destroyed the private key, or keeps what is only forgotten here. */
       readonly backend?: "destroyed" | "kept" | undefined;
+      /** With DEACTIVATED: RFC 3339, when its signing ended; absent in entries of older versions. */
+      readonly endedAt?: string | undefined;
     })
   /** The daemon suspended a key by itself: the `key.drift` directly before says why. */
   | {
@@ -225,6 +232,8 @@ export type EntryBody =
       Rotating & {
         readonly type: "key.rotate.begin";
         readonly algorithm: KeyAlgorithm;
+        /** True where `propagation` is shorter than the trust documents are cached, because whoever asked said so. */
+        readonly beforeVerifiersKnow?: boolean | undefined;
         readonly reason: string;
         readonly pending?: string | undefined;
         readonly onePerson?: boolean | undefined;
@@ -232,7 +241,7 @@ export type EntryBody =
   | (KeyRotate & { readonly type: "key.rotate.intent" })
   | (KeyRotate &
       Outcome &
-      KeyEvidence & {
+      KeyCameIn & {
         readonly type: "key.rotate.outcome";
         readonly publicKey?: string | undefined;
         readonly uri?: string | undefined;
@@ -251,7 +260,7 @@ export type EntryBody =
   | (Rotating & {
       readonly type: "key.rotate.switch";
       readonly endedAt: string;
-      /** Until when the public key of `from` stands in the trust documents; absent where that is open. */
+      /** Until when the public key of `from` stands in the trust documents; absent where that is open, or was said before. */
       readonly trustedUntil?: string | undefined;
     })
   | (Caller &

@@ -90,9 +90,9 @@ const refusals = {
   RATE_LIMITED: {
     number: "SGN-2104",
     exit: 9,
-    title: "too many requests for this grant",
+    title: "too many requests",
     explain:
-      "The grant limits requests per minute. Wait for `retryAfter` seconds; put many files into one request instead of many requests.",
+      "A grant limits requests per minute, and a person has a bounded number of actions that wait for a second person; the message says which. Wait for `retryAfter` seconds; put many files into one request instead of many requests; withdraw actions that nobody will approve.",
   },
   SESSION_LIMIT: {
     number: "SGN-2105",

@@ -1,6 +1,6 @@
 // What a caller wants signed, after parsing, and how the log speaks of it.
 
-import type { Purpose } from "./key.ts";
+import { hashOf, type KeyAlgorithm, type Purpose, signsDigests } from "./key.ts";
 
 export const itemKinds = ["statement", "image", "jws", "blob", "digest"] as const;
 export type ItemKind = (typeof itemKinds)[number];
@@ -42,3 +42,15 @@ export interface ItemRecord {
 export type ToBeSigned =
   | { readonly form: "message"; readonly bytes: Uint8Array }
   | { readonly form: "digest"; readonly bytes: Uint8Array; readonly hash: "sha256" | "sha384" };
+
+/** Why a key of this algorithm cannot sign this digest; undefined where it can. A message fits every key. */
+export function unfitDigest(algorithm: KeyAlgorithm, item: ToBeSigned): string | undefined {
+  if (item.form === "message") return undefined;
+  if (!signsDigests(algorithm)) return `${algorithm} signs messages, not digests`;
+  const takes = hashOf(algorithm);
+  if (takes !== undefined && item.hash === takes && item.bytes.length === digestLength[takes]) return undefined;
+  return `it signs ${String(takes)} digests, not ${String(item.bytes.length)} bytes of ${item.hash}`;
+}
+
+/** Bytes. */
+const digestLength = { sha256: 32, sha384: 48 } as const;

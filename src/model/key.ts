@@ -69,9 +69,10 @@ export interface KeyVersion {
   readonly ended?: Ended | undefined;
 }
 
-/** How a version's signing ended, where a rotation or a report of compromise ended it. */
+/** How a version's signing ended, or that it never signs; absent in records of older versions that people deactivated. */
 export interface Ended {
-  readonly why: "rotated" | "cancelled" | "compromised";
+  /** "rotated": it signed until the switch. "deactivated": somebody had stopped it before. */
+  readonly why: "rotated" | "deactivated" | "cancelled" | "compromised";
   /** RFC 3339. */
   readonly at: string;
   /** RFC 3339: from then on its public key is in no trust document; absent where that is open. */
@@ -94,6 +95,16 @@ export type Rotation = RotationTerms &
     | { readonly step: "CANCELLED"; readonly endedAt: string }
   );
 
+/** A key that a custody has already, as it was described when a rotation to it was asked for. */
+export type ExistingKey = Readonly<{
+  /** Pinned. */
+  uri: string;
+  /** The URI that was asked for, where the custody pinned it to another (an alias, no version). */
+  asked?: string | undefined;
+  /** Lower-case hex SHA-256 of the SPKI's DER. */
+  fingerprint: string;
+}>;
+
 /** What was decided when it began. */
 export interface RotationTerms {
   /** `ro_…` */
@@ -106,7 +117,7 @@ export interface RotationTerms {
   /** Where the new version lives. */
   readonly custody: string;
   /** An existing key at that custody, pinned; absent where the custody makes one. */
-  readonly existing?: { readonly uri: string; readonly fingerprint: string } | undefined;
+  readonly existing?: ExistingKey | undefined;
   /** ISO 8601: how long the new public key stands in the trust documents before it signs. */
   readonly propagation: string;
   /** ISO 8601: how long after the switch the old one stays there; absent where it stays. */

@@ -6,16 +6,7 @@ import { canonicalJson, type Json } from "../std/json.ts";
 import { actionHash, type PendingAction } from "./approval.ts";
 import type { Entry, EntryBody, KeyEvidence, LeafRef, OperatorRecord } from "./entry.ts";
 import { limitsHash } from "./grant.ts";
-import {
-  type Ended,
-  type Key,
-  type KeyAlgorithm,
-  type KeyState,
-  type KeyVersion,
-  type Purpose,
-  type Rotation,
-  versionId,
-} from "./key.ts";
+import { type Ended, type Key, type KeyState, type KeyVersion, type Rotation, versionId } from "./key.ts";
 import { type Person, principalKey } from "./principal.ts";
 import {
   begunRotation,
@@ -43,15 +34,24 @@ export interface ReplayedSession {
 
 export interface ReplayedKey {
   readonly state: KeyState;
-  readonly publicKey: string;
-  /** What it is for, and where it lives: fixed when it was made. */
-  readonly terms: string;
-  /** What keeps it, as it was found when it came in. */
-  readonly evidence: string;
+  /** What never changes of it. */
+  readonly made: Made;
   /** How its signing ended, where a rotation or a report of compromise ended it. */
   readonly ended: Ended | undefined;
   /** Index of the newest leaf that changed it. */
   readonly at: number;
+}
+
+/** As it was told when it came in. */
+interface Made
+  extends Pick<
+    KeyVersion,
+    "key" | "number" | "purpose" | "algorithm" | "custody" | "uri" | "publicKey" | "protection" | "guards"
+  > {
+  /** RFC 3339; undefined in entries of older versions. */
+  readonly createdAt: string | undefined;
+  /** RFC 3339: time of that entry. */
+  readonly recordedAt: string;
 }
 
 interface ReplayedRotation {
@@ -124,6 +124,17 @@ export function replay(since = 0): Replay {
     if (told) rotations.set(name, { rotation: to(told.rotation), at: index });
   }
 
+  function cameIn(
+    index: number,
+    { key, purpose, algorithm, custody, uri = "", publicKey = "", protection, guards, createdAt, at }: Coming,
+    number: number,
+    life: Pick<ReplayedKey, "state" | "ended"> = { state: "PRE_ACTIVATION", ended: undefined },
+  ): void {
+    const place = { key, number, purpose, algorithm, custody, uri, publicKey };
+    const made: Made = { ...place, protection, guards, createdAt, recordedAt: at };
+    keys.set(versionId(made), { ...life, made, at: index });
+  }
+
   function live(name: string, number: number, index: number, to: (version: LivingVersion) => LivingVersion): void {
     const key = keys.get(`${name}/${String(number)}`);
     if (!key) return;
@@ -163,15 +174,7 @@ export function replay(since = 0): Replay {
       case "key.create.outcome":
       case "key.enroll.outcome":
         unfinished.delete(one.intent.index);
-        if (one.result === "done")
-          keys.set(`${one.key}/${String(one.version ?? 1)}`, {
-            state: "PRE_ACTIVATION",
-            publicKey: one.publicKey ?? "",
-            terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri ?? ""),
-            evidence: keyEvidence(one),
-            ended: undefined,
-            at: index,
-          });
+        if (one.result === "done") cameIn(index, one, one.version ?? 1);
         return;
       case "sign.outcome":
       case "key.destroy.outcome":
@@ -186,8 +189,7 @@ export function replay(since = 0): Replay {
       case "key.state": {
         const key = keys.get(`${one.key}/${String(one.version)}`);
         if (!key) return;
-        const ended = one.to === "COMPROMISED" ? ({ why: "compromised", at: one.at } as const) : key.ended;
-        keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to, ended, at: index });
+        keys.set(`${one.key}/${String(one.version)}`, { ...key, state: one.to, ended: endedBy(one, key), at: index });
         return;
       }
       case "key.rotate.begin":
@@ -199,14 +201,7 @@ export function replay(since = 0): Replay {
       case "key.rotate.outcome":
         unfinished.delete(one.intent.index);
         if (one.result !== "done") return;
-        keys.set(`${one.key}/${String(one.to)}`, {
-          state: "PRE_ACTIVATION",
-          publicKey: one.publicKey ?? "",
-          terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri ?? ""),
-          evidence: keyEvidence(one),
-          ended: undefined,
-          at: index,
-        });
+        cameIn(index, one, one.to);
         rotate(one.key, index, made);
         return;
       case "key.rotate.publish":
@@ -225,14 +220,7 @@ export function replay(since = 0): Replay {
         live(one.key, one.version, index, (version) => retiredVersion(version, one.version));
         return;
       case "key.adopt":
-        keys.set(`${one.key}/${String(one.version)}`, {
-          state: one.to,
-          publicKey: one.publicKey,
-          terms: keyTerms(one.purpose, one.algorithm, one.custody, one.uri),
-          evidence: keyEvidence(one),
-          ended: one.ended,
-          at: index,
-        });
+        cameIn(index, one, one.version, { state: one.to, ended: one.ended });
         return;
       case "approval.request":
         pending.set(one.pending, { state: "PENDING", terms: askedTerms(one) });
@@ -264,6 +252,11 @@ export function replay(since = 0): Replay {
   }
 
   return { entry, result: () => ({ keys, rotations, people, pending, sessions, since, policy, epoch, unfinished }) };
+}
+
+function endedBy(one: Extract<Entry, { type: "key.state" }>, { ended }: ReplayedKey): Ended | undefined {
+  if (one.to === "COMPROMISED") return { why: "compromised", at: one.at };
+  return "endedAt" in one && one.endedAt !== undefined ? { why: "deactivated", at: one.endedAt } : ended;
 }
 
 const decided = { approved: "APPROVED", denied: "DENIED", withdrawn: "WITHDRAWN" } as const;
@@ -307,9 +300,11 @@ const pendingTerms = (waiting: PendingAction): string => {
   return sha256Hex(canonical({ action, hash, requester, requesterName, expiresAt: rfc3339(waiting.expiresAt) }));
 };
 
-const keyTerms = (
-  ...terms: readonly [purpose: Purpose, algorithm: KeyAlgorithm, custody: string, uri: string]
-): string => canonicalJson(terms);
+/** Entries with which a key version comes in. */
+type Coming = Extract<
+  Entry,
+  { type: "key.create.outcome" | "key.enroll.outcome" | "key.rotate.outcome" | "key.adopt" }
+>;
 
 const keyEvidence = ({ protection, guards }: KeyEvidence): string => canonical({ protection, guards });
 
@@ -408,13 +403,21 @@ const endedText = ({ state, ended }: Pick<KeyVersion, "state" | "ended">): strin
   state === "COMPROMISED" || ended?.why === "compromised" ? "compromised" : canonical(ended ?? null);
 
 /** In words, where what never changes of a key version is not what the log said when it was made. */
-export function identityDifference(version: KeyVersion, said: ReplayedKey): string | undefined {
-  if (said.publicKey !== version.publicKey) return "has another public key than the log says";
+export function identityDifference(version: KeyVersion, { made }: ReplayedKey): string | undefined {
+  if (made.publicKey !== version.publicKey) return "has another public key than the log says";
   if (version.fingerprint !== fingerprintOf(version.publicKey)) return "has another fingerprint than its public key";
-  if (said.terms !== keyTerms(version.purpose, version.algorithm, version.custody, version.uri))
+  if ((["purpose", "algorithm", "custody", "uri"] as const).some((fact) => made[fact] !== version[fact]))
     return "has another purpose, algorithm or place than the log says";
-  if (said.evidence !== keyEvidence(version)) return "has another protection than the log says";
+  if (keyEvidence(made) !== keyEvidence(version)) return "has another protection than the log says";
+  if (made.createdAt !== undefined && made.createdAt !== version.createdAt)
+    return "was made at another time than the log says";
   return undefined;
+}
+
+/** A key version from the leaves alone. Where they are of an older version, the time at which it was made is that of its entry. */
+export function toldVersion({ made, state, ended }: ReplayedKey): KeyVersion {
+  const { recordedAt, createdAt = recordedAt, ...facts } = made;
+  return { ...facts, state, fingerprint: fingerprintOf(made.publicKey), createdAt, ended };
 }
 
 /** SHA-256 (hex) of what the armour of a PEM text holds: here the SPKI's DER. */

@@ -41,12 +41,22 @@ export function switchIsDue(key: Key, rotation: PublishedRotation, at: number): 
   return Date.parse(rotation.switchAt) <= at || numbered(key, rotation.to)?.state === "ACTIVE";
 }
 
-/** RFC 3339; undefined where the old public key stays. */
+/** RFC 3339; undefined where the old public key stays, or where this switch does not decide how long. */
 export const trustedUntil = (
-  { retireAfter }: Pick<RotationTerms, "retireAfter">,
+  key: Key,
+  { from, retireAfter }: Pick<RotationTerms, "from" | "retireAfter">,
   endedAt: string,
-): string | undefined =>
-  retireAfter === undefined ? undefined : rfc3339(Date.parse(endedAt) + parseDuration(retireAfter));
+): string | undefined => {
+  const old = numbered(key, from);
+  if (!old || retireAfter === undefined || !endsAtSwitch(old)) return undefined;
+  return rfc3339(Date.parse(endedAt) + parseDuration(retireAfter));
+};
+
+/** Whether the switch is what ends it; an end that an earlier rotation or a report of compromise told stands. */
+const endsAtSwitch = ({ state, ended }: LivingVersion): boolean =>
+  state === "ACTIVE" ||
+  state === "SUSPENDED" ||
+  (state === "DEACTIVATED" && (!ended || (ended.why === "deactivated" && ended.trustedUntil === undefined)));
 
 interface Begun extends Omit<RotationTerms, "id"> {
   readonly rotation: string;
@@ -83,8 +93,9 @@ export function switchedVersion<V extends LivingVersion>(
   until: string | undefined,
 ): V {
   if (version.number === to) return { ...version, state: "ACTIVE" };
-  if (version.number !== from || (version.state !== "ACTIVE" && version.state !== "SUSPENDED")) return version;
-  const ended: Ended = { why: "rotated", at: endedAt, trustedUntil: until };
+  if (version.number !== from || !endsAtSwitch(version)) return version;
+  const why = version.state === "ACTIVE" ? "rotated" : "deactivated";
+  const ended: Ended = { ...(version.ended ?? { why, at: endedAt }), trustedUntil: until };
   return { ...version, state: "DEACTIVATED", ended };
 }
 
@@ -106,7 +117,7 @@ export const retiredVersion = <V extends LivingVersion>(version: V, number: numb
 export const toRetire = ({ versions }: Key, at: number): readonly KeyVersion[] =>
   versions.filter(
     ({ ended }) =>
-      ended?.why === "rotated" &&
+      (ended?.why === "rotated" || ended?.why === "deactivated") &&
       ended.retired !== true &&
       ended.trustedUntil !== undefined &&
       Date.parse(ended.trustedUntil) <= at,

@@ -1,9 +1,12 @@
 // Which public keys of a key a verifier should trust now: what signs, what will sign, what signed. A version appears as
-// soon as it is published, before it signs; one that was replaced stays until it is retired; a compromised one is out at
-// once, and so is what never signed.
+// soon as it is published, before it signs; one that was replaced stays until it is retired, also when it is destroyed; a
+// compromised one is out at once, and so is what never signed.
 
 import type { Key, KeyVersion } from "./key.ts";
 import { underWay } from "./rotation.ts";
+
+/** How long those who fetch these documents may keep them without asking again. Milliseconds. */
+export const trustCachedFor = 300_000;
 
 export type TrustRole = "signs" | "published" | "verifies";
 export interface TrustedVersion {
@@ -51,6 +54,6 @@ function roleOf(version: KeyVersion, key: Key, at: number): TrustRole | undefine
     case "COMPROMISED":
       return undefined;
     case "DESTROYED":
-      return ended ? "verifies" : undefined; // whether any other one ever signed, the record does not say
+      return ended ? "verifies" : undefined; // without it, it never signed, or an older version of Signet deactivated it
   }
 }

@@ -19,6 +19,10 @@ export interface NewKey {
 export type Wanted = Pick<KeyVersion, "key" | "number" | "purpose" | "algorithm"> & {
   /** URI of the version before it, where there is one: a backend with versions of its own makes the next of those. */
   readonly after?: string | undefined;
+  /** URIs of all versions of this key at that custody, also of those that never signed: the one that is made is none of them. */
+  readonly ours?: readonly string[] | undefined;
+  /** RFC 3339: when it was first decided to make it. What its backend made before that is somebody else's. */
+  readonly since?: string | undefined;
 };
 
 /** A key as its backend tells of it now. */

@@ -1,9 +1,9 @@
 import type { Json } from '../std/json.ts';
 import type { GraphQLResolveInfo, GraphQLScalarType, GraphQLScalarTypeConfig } from 'graphql';
 import type { Checkpoint as CheckpointOf, CustodyStatus, Receipt as ReceiptOf, Signed } from '../broker/index.ts';
+import type { Ended as EndedOf, Key as KeyOf, KeyVersion as KeyVersionOf } from '../model/key.ts';
 import type { LogEntry } from '../ports/log.ts';
 import type { Explained, Pending, RotationOf, SignatureOf, RequestContext } from './context.ts';
-import type { Key as KeyOf, KeyVersion as KeyVersionOf } from '../model/key.ts';
 import type { Person, Principal as PrincipalOf } from '../model/principal.ts';
 import type { PolicySet } from '../policy/index.ts';
 import type { Refusal as RefusalOf } from '../model/errors.ts';
@@ -60,7 +60,7 @@ export type CancelRotationResult = KeySuccess | Refusal;
 
 export type ChangeKeyStateInput = {
   readonly key: Scalars['String']['input'];
-  /** The newest version that can change so, where absent. */
+  /** The newest version that can change so, where absent; reportKeyCompromised takes the one that signs. */
   readonly number?: InputMaybe<Scalars['Int']['input']>;
   readonly reason: Scalars['String']['input'];
 };
@@ -145,6 +145,21 @@ export type DestroyKeyInput = {
 };
 
 export type DestroyKeyResult = KeySuccess | Refusal;
+
+export type Ended = {
+  readonly __typename?: 'Ended';
+  readonly at: Scalars['DateTime']['output'];
+  readonly why: EndedWhy;
+};
+
+export type EndedWhy =
+  /** Its rotation was rolled back: it never signs. */
+  | 'CANCELLED'
+  | 'COMPROMISED'
+  /** Somebody stopped it. */
+  | 'DEACTIVATED'
+  /** It signed until the switch of a rotation. */
+  | 'ROTATED';
 
 /** The identity is the key that signs the request's DPoP proof, unless an OIDC issuer and subject are named. */
 export type EnrolFirstOperatorInput = {
@@ -288,9 +303,9 @@ export type Key = Node & {
   readonly entries: EntryConnection;
   readonly id: Scalars['ID']['output'];
   readonly name: Scalars['String']['output'];
-  /** How many requests were ever signed with it, or tried: `entries` of type sign.outcome. For people with a role. */
-  readonly outcomes: Scalars['LeafIndex']['output'];
   readonly purpose: Purpose;
+  /** How many requests got signatures of any of its versions: `entries` of type sign.outcome and result done. For people with a role. */
+  readonly released: Scalars['LeafIndex']['output'];
   readonly rotation?: Maybe<Rotation>;
   readonly versions: ReadonlyArray<KeyVersion>;
 };
@@ -337,6 +352,8 @@ export type KeyVersion = Node & {
   readonly createdAt: Scalars['DateTime']['output'];
   /** Name of the custody that holds the private key; its kind where it has no name of its own. */
   readonly custody: Scalars['String']['output'];
+  /** How its signing ended, or that it never signs; absent where it may sign, and where an older version ended it. */
+  readonly ended?: Maybe<Ended>;
   /** Lower-case hex SHA-256 of the public key's SPKI DER. */
   readonly fingerprint: Scalars['String']['output'];
   readonly id: Scalars['ID']['output'];
@@ -353,7 +370,7 @@ export type KeyVersion = Node & {
 
 export type Mutation = {
   readonly __typename?: 'Mutation';
-  /** Takes two people unless the configuration says one. */
+  /** From PRE_ACTIVATION to ACTIVE. Takes two people unless the configuration says one. */
   readonly activateKey: ChangeKeyStateResult;
   /** Takes two people unless the configuration says one. */
   readonly addOperator: AddOperatorResult;
@@ -377,7 +394,7 @@ export type Mutation = {
   readonly openOperatorSession: OpenOperatorSessionResult;
   readonly openSigningSession: OpenSigningSessionResult;
   readonly removeOperator: RemoveOperatorResult;
-  /** Stops the key at once and revokes every open session that covers it, in one transaction. */
+  /** Stops a version at once and revokes every open session that covers the key, in one transaction. Without `number` the version that signs; where several could be meant, it is refused. */
   readonly reportKeyCompromised: ChangeKeyStateResult;
   /** From SUSPENDED back to ACTIVE. Takes two people unless the configuration says one. */
   readonly resumeKey: ChangeKeyStateResult;
@@ -657,6 +674,7 @@ export type Query = {
   readonly keys: ReadonlyArray<Key>;
   readonly node?: Maybe<Node>;
   readonly operators: ReadonlyArray<Operator>;
+  readonly pendingAction?: Maybe<PendingAction>;
   readonly pendingActions: ReadonlyArray<PendingAction>;
   readonly policy: Policy;
   /** From one day inclusive to another exclusive, `YYYY-MM-DD` in UTC; of one key or all. For people with a role; itself an entry. */
@@ -715,6 +733,11 @@ export type QueryNodeArgs = {
 };
 
 
+export type QueryPendingActionArgs = {
+  id: Scalars['ID']['input'];
+};
+
+
 export type QueryPendingActionsArgs = {
   state?: InputMaybe<PendingState>;
 };
@@ -756,7 +779,9 @@ export type Receipt = {
 
 export type ReconcileVerdict =
   | 'AGREES'
+  /** Fewer than were recorded: nothing is proved until the custody's account is complete. */
   | 'MISSING'
+  /** Not compared: the custody keeps no account, or could not be asked. */
   | 'NOT_TOLD'
   /** More than `unknown` explains: the key was used past Signet, or the day turned in between. */
   | 'SURPLUS';
@@ -766,8 +791,8 @@ export type ReconciledDay = {
   /** Signatures as the custody counted them; null where it cannot tell. */
   readonly backend?: Maybe<Scalars['Int']['output']>;
   readonly custody: Scalars['String']['output'];
-  /** `YYYY-MM-DD` */
-  readonly day: Scalars['String']['output'];
+  /** `YYYY-MM-DD`; null where it is about all the days asked for: nothing was recorded, and the custody cannot tell. */
+  readonly day?: Maybe<Scalars['String']['output']>;
   /** `backend` less what was done or withheld. */
   readonly difference?: Maybe<Scalars['Int']['output']>;
   /** Signatures by the log: released; made and not released; perhaps made. */
@@ -783,7 +808,7 @@ export type ReconciledDay = {
 /** What was recorded of keys beside what their custodies counted. */
 export type Reconciliation = {
   readonly __typename?: 'Reconciliation';
-  /** By key, version and day (UTC); days without any use are left out. */
+  /** By key, version and day (UTC); days without any use are left out, a version of which its custody cannot tell is not. */
   readonly days: ReadonlyArray<ReconciledDay>;
   readonly from: Scalars['String']['output'];
   readonly to: Scalars['String']['output'];
@@ -832,12 +857,17 @@ export type Role =
   | 'OPERATOR';
 
 export type RotateKeyInput = {
+  /**
+   * Takes a propagation below PT5M while the old version signs: for as long as /trust is cached, verifiers may meet
+   * signatures of a public key that they do not have. The log says so.
+   */
+  readonly beforeVerifiersKnow?: InputMaybe<Scalars['Boolean']['input']>;
   /** Where the new version is to live; where the old one does, where absent. */
   readonly custody?: InputMaybe<Scalars['String']['input']>;
   /** Asked again under the same one, the answer is the rotation that there is. */
   readonly idempotencyKey: Scalars['ID']['input'];
   readonly key: Scalars['String']['input'];
-  /** At most P90D; the configuration's, where absent. */
+  /** PT5M to P90D; the configuration's, where absent. */
   readonly propagation?: InputMaybe<Scalars['Duration']['input']>;
   readonly reason: Scalars['String']['input'];
   /** At most P3650D; the configuration's, where absent. */
@@ -1173,6 +1203,8 @@ export type ResolversTypes = {
   DestroyKeyResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['DestroyKeyResult']>;
   Digest: ResolverTypeWrapper<Scalars['Digest']['output']>;
   Duration: ResolverTypeWrapper<Scalars['Duration']['output']>;
+  Ended: ResolverTypeWrapper<EndedOf>;
+  EndedWhy: EndedWhy;
   EnrolFirstOperatorInput: EnrolFirstOperatorInput;
   EnrolFirstOperatorResult: ResolverTypeWrapper<ResolversUnionTypes<ResolversTypes>['EnrolFirstOperatorResult']>;
   EnrollKeyInput: EnrollKeyInput;
@@ -1280,6 +1312,7 @@ export type ResolversParentTypes = {
   DestroyKeyResult: ResolversUnionTypes<ResolversParentTypes>['DestroyKeyResult'];
   Digest: Scalars['Digest']['output'];
   Duration: Scalars['Duration']['output'];
+  Ended: EndedOf;
   EnrolFirstOperatorInput: EnrolFirstOperatorInput;
   EnrolFirstOperatorResult: ResolversUnionTypes<ResolversParentTypes>['EnrolFirstOperatorResult'];
   EnrollKeyInput: EnrollKeyInput;
@@ -1429,6 +1462,11 @@ export interface DurationScalarConfig extends GraphQLScalarTypeConfig<ResolversT
   name: 'Duration';
 }
 
+export type EndedResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['Ended'] = ResolversParentTypes['Ended']> = {
+  at?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
+  why?: Resolver<ResolversTypes['EndedWhy'], ParentType, ContextType>;
+};
+
 export type EnrolFirstOperatorResultResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['EnrolFirstOperatorResult'] = ResolversParentTypes['EnrolFirstOperatorResult']> = {
   __resolveType: TypeResolveFn<'OperatorSuccess' | 'Refusal', ParentType, ContextType>;
 };
@@ -1490,8 +1528,8 @@ export type KeyResolvers<ContextType = RequestContext, ParentType extends Resolv
   entries?: Resolver<ResolversTypes['EntryConnection'], ParentType, ContextType, RequireFields<KeyEntriesArgs, 'filter'>>;
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   name?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
-  outcomes?: Resolver<ResolversTypes['LeafIndex'], ParentType, ContextType>;
   purpose?: Resolver<ResolversTypes['Purpose'], ParentType, ContextType>;
+  released?: Resolver<ResolversTypes['LeafIndex'], ParentType, ContextType>;
   rotation?: Resolver<Maybe<ResolversTypes['Rotation']>, ParentType, ContextType>;
   versions?: Resolver<ReadonlyArray<ResolversTypes['KeyVersion']>, ParentType, ContextType>;
   __isTypeOf?: IsTypeOfResolverFn<ParentType, ContextType>;
@@ -1507,6 +1545,7 @@ export type KeyVersionResolvers<ContextType = RequestContext, ParentType extends
   algorithm?: Resolver<ResolversTypes['KeyAlgorithm'], ParentType, ContextType>;
   createdAt?: Resolver<ResolversTypes['DateTime'], ParentType, ContextType>;
   custody?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  ended?: Resolver<Maybe<ResolversTypes['Ended']>, ParentType, ContextType>;
   fingerprint?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
   id?: Resolver<ResolversTypes['ID'], ParentType, ContextType>;
   key?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
@@ -1653,6 +1692,7 @@ export type QueryResolvers<ContextType = RequestContext, ParentType extends Reso
   keys?: Resolver<ReadonlyArray<ResolversTypes['Key']>, ParentType, ContextType>;
   node?: Resolver<Maybe<ResolversTypes['Node']>, ParentType, ContextType, RequireFields<QueryNodeArgs, 'id'>>;
   operators?: Resolver<ReadonlyArray<ResolversTypes['Operator']>, ParentType, ContextType>;
+  pendingAction?: Resolver<Maybe<ResolversTypes['PendingAction']>, ParentType, ContextType, RequireFields<QueryPendingActionArgs, 'id'>>;
   pendingActions?: Resolver<ReadonlyArray<ResolversTypes['PendingAction']>, ParentType, ContextType, Partial<QueryPendingActionsArgs>>;
   policy?: Resolver<ResolversTypes['Policy'], ParentType, ContextType>;
   reconcile?: Resolver<ResolversTypes['Reconciliation'], ParentType, ContextType, RequireFields<QueryReconcileArgs, 'from' | 'to'>>;
@@ -1671,7 +1711,7 @@ export type ReceiptResolvers<ContextType = RequestContext, ParentType extends Re
 export type ReconciledDayResolvers<ContextType = RequestContext, ParentType extends ResolversParentTypes['ReconciledDay'] = ResolversParentTypes['ReconciledDay']> = {
   backend?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
   custody?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
-  day?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
+  day?: Resolver<Maybe<ResolversTypes['String']>, ParentType, ContextType>;
   difference?: Resolver<Maybe<ResolversTypes['Int']>, ParentType, ContextType>;
   done?: Resolver<ResolversTypes['Int'], ParentType, ContextType>;
   key?: Resolver<ResolversTypes['String'], ParentType, ContextType>;
@@ -1802,6 +1842,7 @@ export type Resolvers<ContextType = RequestContext> = {
   DestroyKeyResult?: DestroyKeyResultResolvers<ContextType>;
   Digest?: GraphQLScalarType;
   Duration?: GraphQLScalarType;
+  Ended?: EndedResolvers<ContextType>;
   EnrolFirstOperatorResult?: EnrolFirstOperatorResultResolvers<ContextType>;
   EnrollKeyResult?: EnrollKeyResultResolvers<ContextType>;
   Entry?: EntryResolvers<ContextType>;

@@ -1,6 +1,6 @@
 // GET /trust/…: which public keys to trust now, in the forms that verifiers read. Small, made from the records when they
-// are asked for, and cacheable: an ETag names the bytes, and what is cached is asked about again after five minutes,
-// which is less than any propagation time that makes sense.
+// are asked for, and cacheable: an ETag names the bytes, and what is cached is asked about again after five minutes;
+// a rotation gives its new public key no less, unless people say that it shall.
 //
 //   keys.json           every key, as a Sigstore key list
 //   jwks.json           keys that sign tokens, as a JWK set (RFC 7517): a token is never checked with a key for artifacts
@@ -13,7 +13,7 @@ import type { Broker } from "../broker/index.ts";
 import { trustedRoot, trustJwks, trustKeys, trustPem } from "../formats/trust.ts";
 import { isRefusal, refuse } from "../model/errors.ts";
 import { isKeyName } from "../model/key.ts";
-import type { TrustSet } from "../model/trust.ts";
+import { type TrustSet, trustCachedFor } from "../model/trust.ts";
 import { utf8 } from "../std/bytes.ts";
 import { sha256Hex } from "../std/digest.ts";
 import type { JsonObject } from "../std/json.ts";
@@ -65,7 +65,7 @@ export async function trustFile(
   if (body === "")
     return problem(404, refusalError(refuse("NOT_FOUND", "no public key of this name is to be trusted"), call.request));
   const etag = `"${sha256Hex(utf8(body)).slice(0, 32)}"`;
-  const caching = { ETag: etag, "Cache-Control": `${open ? "public" : "private"}, max-age=300` };
+  const caching = { ETag: etag, "Cache-Control": `${open ? "public" : "private"}, max-age=${String(trustCachedFor / 1000)}` };
   return matches(headers["if-none-match"], etag)
     ? { status: 304, type, body: "", headers: caching }
     : { status: 200, type, body, headers: caching };

@@ -12,6 +12,16 @@ export function parseDuration(text: string): number {
   return ((((days ?? 0) * 24 + (hours ?? 0)) * 60 + (minutes ?? 0)) * 60 + (seconds ?? 0)) * 1000;
 }
 
+/** Whether it is one, from `least` to `most` milliseconds. */
+export function isDuration(text: string, least = 1, most = Number.POSITIVE_INFINITY): boolean {
+  try {
+    const length = parseDuration(text);
+    return length >= least && length <= most;
+  } catch {
+    return false;
+  }
+}
+
 /** Whole seconds, rounded down; `PT0S` for nothing. */
 export function formatDuration(milliseconds: number): string {
   const total = Math.max(0, Math.floor(milliseconds / 1000));

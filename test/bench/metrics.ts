@@ -11,6 +11,8 @@ export interface Counts {
   readonly ok: number;
   /** All others. */
   readonly notOk: number;
+  /** Of these the ones that were not begun: too much waited, or the caller had hung up, as wrk does at its end. */
+  readonly notBegun: number;
   /** Why, in Prometheus' own lines. */
   readonly complaints: readonly string[];
 }
@@ -30,6 +32,7 @@ export async function counts(url: string): Promise<Counts> {
     commits: sum("signet_log_commit_seconds_count"),
     ok: sum("signet_requests_total", isOk),
     notOk: sum("signet_requests_total", (labels) => !isOk(labels)),
+    notBegun: sum("signet_faults_total", (labels) => labels.includes('code="OVERLOADED"')),
     complaints: text.split("\n").filter((line) => /^signet_(?:refusals|faults)_total\{/.test(line)),
   };
 }

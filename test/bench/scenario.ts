@@ -345,10 +345,10 @@ export const warmUp = ({ seconds }: Asked): number => Math.max(1, Math.round(sec
 function answered(name: string, measured: Measured, before: Counts, after: Counts, entries: number): number {
   const requests = after.ok - before.ok;
   const grown = after.size - before.size;
-  if (after.notOk !== before.notOk)
-    throw new Error(
-      `${name}: ${String(after.notOk - before.notOk)} requests were refused or failed: ${after.complaints.join(" ")}`,
-    );
+  const failed = after.notOk - before.notOk;
+  const hungUp = after.notBegun - before.notBegun;
+  if (failed !== hungUp || hungUp > connections)
+    throw new Error(`${name}: ${String(failed)} requests were refused or failed: ${after.complaints.join(" ")}`);
   if (requests < measured.requests || requests > measured.requests + connections) {
     throw new Error(`${name}: wrk heard ${String(measured.requests)} answers, the daemon gave ${String(requests)}`);
   }

@@ -27,10 +27,11 @@ const entries: readonly JsonObject[] = [
   },
 ];
 
-/** A server that shows these leaves; `lie` changes what it says of them. */
+/** A server that shows these leaves, at most so many in an answer; `lie` changes what it says of them. */
 function auditing(
   leaves: readonly Uint8Array[],
   lie: (node: Record<string, unknown>) => object = (node) => node,
+  most = Number.POSITIVE_INFINITY,
 ): Answers {
   const checkpoint = () => ({
     origin,
@@ -60,11 +61,15 @@ function auditing(
       hashes: proverFor(to, logOf(leaves).read).consistency(from).map(base64),
     }),
     entry: ({ index }: { index: number }) => (leaves[index] ? node(leaves[index], index) : null),
-    entries: () => ({
-      nodes: leaves.map(node),
-      pageInfo: { hasNextPage: false, hasPreviousPage: false },
-      checkpoint: checkpoint(),
-    }),
+    entries: ({ first, after, last }: { first?: number; after?: string; last?: number }) => {
+      const from = last === undefined ? Number(after ?? -1) + 1 : Math.max(0, leaves.length - last);
+      const to = Math.min(leaves.length, from + Math.min(first ?? last ?? 50, most));
+      return {
+        nodes: leaves.slice(from, to).map((leaf, index) => node(leaf, from + index)),
+        pageInfo: { hasNextPage: to < leaves.length, hasPreviousPage: from > 0, endCursor: String(to - 1) },
+        checkpoint: checkpoint(),
+      };
+    },
     blob: () => null,
   };
 }
@@ -100,6 +105,21 @@ describe("signet audit list", () => {
       /^the log's key was not known here.*\n.*\n3 shown · verified against checkpoint 3 \/ .{8}… \(not witnessed\)\n$/,
     );
     expect((await scene.signet("audit list")).err).not.toContain("not known here");
+  });
+
+  test("--all goes on past every page; without it the newest are shown, and that there are more", async () => {
+    const many = Array.from({ length: 23 }, (_, i) => ({
+      ...outcome({ items: items("a") }),
+      request: `rq_${String(i)}`,
+    }));
+    await using server = await fakeServer(auditing(leavesOf(many), undefined, 10));
+    using scene = stage({ SIGNET_VKEY: vkey });
+    auditor(scene, server);
+    const all = await scene.signet("audit list --key release --type sign.outcome --all -o json");
+    const { entries: listed } = JSON.parse(all.out) as { readonly entries: readonly { readonly index: number }[] };
+    expect(listed.map(({ index }) => index)).toEqual(many.map((_, i) => i));
+    expect(all.err).not.toContain("there are older ones");
+    expect((await scene.signet("audit list --limit 5")).err).toContain("5 shown, there are older ones (--all)");
   });
 
   test.each<[string, (node: Record<string, unknown>) => object]>([
@@ -138,6 +158,7 @@ describe("signet audit list", () => {
     ["audit list --code NOPE", "is no error code"],
     ["audit list --result fine", "one of done"],
     ["audit list --limit -1", "not a whole number"],
+    ["audit list --limit 1001", "--all lists every entry"],
     ["audit show x", "is not an index"],
     ["audit", "needs a command"],
     ["audit fsck none --vkey nope", "there is no such file"],

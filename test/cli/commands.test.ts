@@ -6,6 +6,8 @@ import { describe, expect, test } from "vitest";
 
 import { table, visible } from "../../src/cli/table.ts";
 import { errorTable } from "../../src/model/errors.ts";
+import { sha256Hex } from "../../src/std/digest.ts";
+import { canonicalJson } from "../../src/std/json.ts";
 import { run as start } from "../support/command.ts";
 import { vkey } from "./evidence.ts";
 import { type Answers, fakeServer, refusal, stage } from "./stage.ts";
@@ -179,8 +181,63 @@ describe("an operator", () => {
     expect((await scene.signet("key show release")).out).toContain("claimed    not exportable (nothing proves it)\n");
   });
 
-  test("compromised: how much was ever made with it, and the command that lists it", async () => {
-    const stopped = { ...release, outcomes: 1234, versions: [{ ...release.versions[0], state: "COMPROMISED" }] };
+  test("an approver asks for the one action, however many there are, and approves its hash", async () => {
+    const action = { kind: "key.state", key: "release", number: 1, to: "ACTIVE", reason: "release day", asOf: 1 };
+    const waiting = {
+      id: "pa_7",
+      name: "pa_7",
+      action,
+      hash: sha256Hex(canonicalJson(action)),
+      requester: "bo",
+      requestedAt: "2026-11-21T13:00:00.000Z",
+      expiresAt: "2026-11-22T13:00:00.000Z",
+      state: "PENDING",
+    };
+    const receipt = { entry: 7, leaf: "", tlogProof: "" };
+    await using server = await fakeServer({
+      ...office,
+      pendingAction: ({ id }: { id: string }) => (id === "pa_7" ? waiting : null),
+      approve: () => ({ __typename: "DecideSuccess", pending: { ...waiting, state: "APPROVED" }, receipt }),
+    });
+    using scene = stage({ SIGNET_SERVER: server.url });
+    await scene.signet("login --key");
+    const played = await scene.signet("approval approve pa_7");
+    expect(played.err).toContain("key release v1 → active (release day) · asked by bo");
+    expect(played.exit).toBe(0);
+    expect(server.asked.slice(-2)).toMatchObject([
+      { operation: "PendingAction", variables: { id: "pa_7" } },
+      { operation: "Approve", variables: { input: { pending: "pa_7", hash: waiting.hash } } },
+    ]);
+    const other = await scene.signet("approval deny pa_8");
+    expect(other.exit).toBe(6);
+    expect(other.err).toContain("signet approval list shows what waits");
+  });
+
+  test("a version that ended says how; a rotation says its idempotency key before it is asked for", async () => {
+    const [version] = release.versions;
+    const ended = { why: "ROTATED", at: "2026-11-21T13:30:00.000Z" };
+    const rotated = {
+      ...release,
+      versions: [{ ...version, state: "DEACTIVATED", ended, trustedUntil: "2027-11-21T13:30:00.000Z" }],
+    };
+    await using server = await fakeServer({
+      ...office,
+      key: () => rotated,
+      rotateKey: () => refusal("KEY_STATE", "SGN-2302", "no version was ever active"),
+    });
+    using scene = stage({ SIGNET_SERVER: server.url });
+    await scene.signet("login --key");
+    expect((await scene.signet("key show release")).out).toMatch(
+      /ended +rotated today 13:30:00Z · published until 2027-11-21 13:30:00Z\n/,
+    );
+    const played = await scene.signet("key rotate release");
+    const asked = server.asked.at(-1)?.variables["input"] as { readonly idempotencyKey: string };
+    expect(played.err).toMatch(new RegExp(`^request +--idempotency-key ${asked.idempotencyKey}\n`));
+    expect((await scene.signet("key rotate release --idempotency-key mine")).err).not.toMatch(/^request/);
+  });
+
+  test("compromised: how much was ever released of it, and the command that lists it", async () => {
+    const stopped = { ...release, released: 1234, versions: [{ ...release.versions[0], state: "COMPROMISED" }] };
     const receipt = { entry: 7, leaf: "", tlogProof: "" };
     await using server = await fakeServer({
       ...office,
@@ -189,24 +246,19 @@ describe("an operator", () => {
     using scene = stage({ SIGNET_SERVER: server.url });
     await scene.signet("login --key");
     const played = await scene.signet("key compromised release");
-    expect(played.err).toMatch(/signed {5}1.234 requests were ever made with it\n/);
-    expect(played.err).toContain("signet audit list --key release --type sign.outcome");
+    expect(played.err).toMatch(/signed {5}signatures of 1.234 requests were ever released\n/);
+    expect(played.err).toContain("signet audit list --key release --type sign.outcome --all\n");
   });
 
-  test("reconcile is a table; a surplus is a warning and exit code 11", async () => {
+  test("reconcile is a table; a surplus is exit code 11, what was not compared 15, each with a warning", async () => {
     const day = { key: "release", number: 1, custody: "kms", day: "2026-11-20", withheld: 0 };
-    const days = [
-      { ...day, done: 12, unknown: 1, backend: 13, difference: 1, verdict: "AGREES", meaning: "1 of 1" },
-      {
-        ...day,
-        done: 2,
-        unknown: 0,
-        backend: null,
-        difference: null,
-        verdict: "NOT_TOLD",
-        meaning: "keeps no account",
-      },
+    const days = [{ ...day, done: 12, unknown: 1, backend: 13, difference: 1, verdict: "AGREES", meaning: "1 of 1" }];
+    const silent = { ...day, backend: null, difference: null, verdict: "NOT_TOLD", meaning: "keeps no account" };
+    const untold = [
+      { ...silent, done: 2, unknown: 0 },
+      { ...silent, day: null, done: 0, unknown: 0 },
     ];
+    const fewer = { ...day, done: 3, unknown: 0, backend: 2, difference: -1, verdict: "MISSING", meaning: "1 fewer" };
     const more = { ...day, done: 0, unknown: 0, backend: 3, difference: 3, verdict: "SURPLUS", meaning: "3 past us" };
     let answer: readonly object[] = days;
     await using server = await fakeServer({
@@ -219,7 +271,16 @@ describe("an operator", () => {
     const calm = await scene.signet(line);
     expect(calm.exit).toBe(0);
     expect(calm.out).toContain("12 + 1 unknown");
-    answer = [...days, more];
+    answer = [...days, ...untold];
+    const deaf = await scene.signet(line);
+    expect(deaf.exit).toBe(15);
+    expect(deaf.out).toContain("all days");
+    expect(deaf.err).toBe("warning  release v1 was not compared: keeps no account\n");
+    answer = [...days, fewer];
+    const late = await scene.signet(line);
+    expect(late.exit).toBe(15);
+    expect(late.err).toContain("warning  release v1 on 2026-11-20: 1 fewer");
+    answer = [...days, ...untold, fewer, more];
     const loud = await scene.signet(line);
     expect(loud.exit).toBe(11);
     expect(loud.err).toContain("warning  release v1 on 2026-11-20: 3 past us");

@@ -49,6 +49,14 @@ test.each([
   [400, ["encryption key not found"], "invalid", true],
   [403, ["permission denied"], "denied", true],
   [404, [], "missing", true],
+  [404, ['no handler for route "transit/keys/release". route entry not found.'], "invalid", true],
+  [307, undefined, "standby", true],
+  [302, undefined, "failed", false],
+  [403, undefined, "failed", false],
+  [404, undefined, "failed", false],
+  [408, undefined, "failed", false],
+  [429, undefined, "failed", false],
+  [503, undefined, "failed", false],
   [307, [], "standby", true],
   [412, [], "standby", true],
   [429, ["request path rate limit"], "throttled", true],
@@ -195,6 +203,17 @@ describe.skipIf(await lacks("vault", "openssl"))("on a real Vault", () => {
     await one[Symbol.asyncDispose]();
     expect((await server.api("GET", "auth/token/lookup-self", undefined, token)).status).toBe(403);
     await expect(one.read(key, never)).rejects.toMatchObject({ trouble: "logged-out", nothingHappened: true });
+  });
+
+  test("closing does not wait for a login that hangs", async () => {
+    const one = client(await role(), { deadline: 30_000 });
+    proxy.spoil({ path: "/login" }, { trouble: "swallow", done: false });
+    const waiting = troubleOf(one.read(key, never));
+    await until("it logs in", () => logins() === 1);
+    const began = performance.now();
+    await one[Symbol.asyncDispose]();
+    expect(performance.now() - began).toBeLessThan(4000);
+    expect(await waiting).toMatchObject({ nothingHappened: true });
   });
 
   test("a token from a file is used, renewed, read again when it changes, and left alone at the end", async () => {

@@ -24,7 +24,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 
 import { verifies } from "../../src/broker/verify.ts";
 import { awsKmsKind } from "../../src/custody/aws-kms.ts";
-import { countSigns } from "../../src/custody/aws-kms-trail.ts";
+import { countSigns, silentDay } from "../../src/custody/aws-kms-trail.ts";
 import { parseKmsUri, pinnedUri } from "../../src/custody/aws-kms-uri.ts";
 import { pace } from "../../src/custody/pace.ts";
 import type { KeyAlgorithm, KeyVersion } from "../../src/model/key.ts";
@@ -491,17 +491,25 @@ describe("CloudTrail's account of uses", () => {
     await delivered("2026-01-02", "b.json", [late, late]);
     await delivered("2026-01-03", "c.json.gz", [late, event("9", "2026-01-03T00:00:00Z")]);
     await writeFile(join(folder, "notes.txt"), "not a log file");
-    expect(await countSigns(folder, someArn, days, never)).toEqual([
+    expect((await countSigns(folder, someArn, days, never)).uses).toEqual([
       { day: "2026-01-01", signatures: 3 },
       { day: "2026-01-02", signatures: 1 },
     ]);
   });
 
-  test("a folder that is not configured tells nothing; one that is not there, or damaged, is no count of nothing", async () => {
+  test("a folder that is not configured tells nothing; one that is not there, is damaged or lacks a day is no count of nothing", async () => {
     expect(kmsCustody("http://127.0.0.1:1")).not.toHaveProperty("uses");
     const key = versionOf("counted", { uri: `awskms:///${someArn}`, algorithm: "EC_P256", publicKey: "" });
     const counting = kmsCustody("http://127.0.0.1:1", { trail: folder });
     expect(await counting.uses?.(key, days, never)).toHaveLength(2);
+    await expect(counting.uses?.(key, { from: "2026-01-01", to: "2026-01-05" }, never)).rejects.toMatchObject({
+      code: "CUSTODY_DOWN",
+      message: expect.stringContaining("there is nothing of 2026-01-04") as string,
+    });
+    const elsewhere = await countSigns(folder, someArn.replace(kmsRegion, "eu-west-1"), days, never);
+    expect(silentDay(elsewhere, days), "another region's files say nothing of this key").toBe("2026-01-01");
+    const before = { from: "2025-12-01", to: "2026-01-03" };
+    expect(await counting.uses?.(key, before, never), "before the key came in").toHaveLength(3);
     const absent = kmsCustody("http://127.0.0.1:1", { trail: join(folder, "absent") });
     await expect(absent.uses?.(key, days, never)).rejects.toMatchObject({ code: "CUSTODY_DOWN", custody: "kms" });
     await writeFile(join(folder, "AWSLogs", "broken.json.gz"), "not gzip");

@@ -244,6 +244,38 @@ describe("the queue", () => {
     expect(queue.size).toBe(0);
   });
 
+  test("knows what has its turn before a call, and before one that would come now", () => {
+    const queue = fairQueue<string>();
+    queue.push("a", { call: "batch", from: 0, until: 6 });
+    queue.push("a", { call: "single", from: 0, until: 1 });
+    queue.push("b", { call: "other", from: 0, until: 2 });
+    const most = (): number => 2;
+    expect(["batch", "single"].map((call) => queue.before("a", most, call))).toEqual([0, 4]);
+    expect(queue.before("b", most, "other")).toBe(2);
+    expect(queue.before("c", most)).toBe(4); // two of the batch, and the other's two
+    expect(queue.before("a", most, "nobody")).toBe(0);
+  });
+
+  test("what it says stands before a call is what comes out before it", () => {
+    const call = fc.record({ lane: fc.constantFrom("a", "b", "c"), items: fc.integer({ min: 1, max: 20 }) });
+    fc.assert(
+      fc.property(fc.array(call, { maxLength: 12 }), fc.integer({ min: 1, max: 7 }), call, (calls, most, last) => {
+        const queue = fairQueue<string>();
+        for (const [at, { lane, items }] of calls.entries())
+          queue.push(lane, { call: String(at), from: 0, until: items });
+        const foretold = queue.before(last.lane, () => most);
+        queue.push(last.lane, { call: "last", from: 0, until: last.items });
+        expect(queue.before(last.lane, () => most, "last")).toBe(foretold);
+        let before = 0;
+        for (const slice of drained(queue, most)) {
+          if (slice.call === "last") break;
+          before += slice.until - slice.from;
+        }
+        expect(foretold).toBe(before);
+      }),
+    );
+  });
+
   test("gives every item of every call once, whatever is dropped of others", () => {
     const call = fc.record({ lane: fc.constantFrom("a", "b", "c"), items: fc.integer({ min: 1, max: 20 }) });
     fc.assert(

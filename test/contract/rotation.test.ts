@@ -33,14 +33,17 @@ describe.each(fixtures.filter(({ kind }) => !missing.has(kind)))("$kind", (fixtu
     if (first === undefined) throw new Error(`${fixture.kind} makes no keys`);
     scene = await rotationScene({ custodies: new Map([["here", custody]]), custody: "here", first });
     const before = await signedBy(custody, scene.key().versions[0]);
-    for (const idempotencyKey of ["1", "2"]) {
-      await scene.begin({ idempotencyKey, propagation: 0 });
+    for (const idempotencyKey of ["1", "rolled-back", "2"]) {
+      const rollsBack = idempotencyKey === "rolled-back";
+      await scene.begin({ idempotencyKey, propagation: rollsBack ? 3_600_000 : 0 });
       expect(scene.rotations.trouble("release")).toBeUndefined();
+      if (rollsBack) await scene.cancel();
     }
     const { versions } = scene.key();
-    expect(versions.map(({ state }) => state)).toEqual(["DEACTIVATED", "DEACTIVATED", "ACTIVE"]);
-    expect(new Set(versions.map(({ fingerprint }) => fingerprint)).size).toBe(3);
-    expect(new Set(versions.map(({ uri }) => uri)).size).toBe(3);
+    expect(versions.map(({ state }) => state)).toEqual(["DEACTIVATED", "DEACTIVATED", "DEACTIVATED", "ACTIVE"]);
+    expect(versions[2]?.ended?.why).toBe("cancelled");
+    expect(new Set(versions.map(({ fingerprint }) => fingerprint)).size).toBe(4);
+    expect(new Set(versions.map(({ uri }) => uri)).size).toBe(4);
     const signatures = [before];
     for (const version of versions.slice(1)) signatures.push(await signedBy(custody, version));
     for (const [made, signature] of signatures.entries())
@@ -66,7 +69,7 @@ describe.each(fixtures.filter(({ kind }) => !missing.has(kind)))("$kind", (fixtu
     await scene.rotations.round();
     expect(scene.key().versions.map(({ state }) => state)).toEqual(["DEACTIVATED", "ACTIVE"]);
     const done = (await scene.entries()).filter(({ result }) => result !== undefined);
-    expect(done).toMatchObject([{ type: "key.rotate.outcome", result: "done" }]);
+    expect(done).toMatchObject([{ result: "unknown" }, { type: "key.rotate.outcome", result: "done" }]);
     await scene.agrees();
   });
 });

@@ -198,6 +198,30 @@ describe("signatures that share a request", () => {
     expect(ended).toBe(false);
   });
 
+  test("for those who gave up nothing is asked again, one by one", async () => {
+    const asked: number[] = [];
+    const leaving = new AbortController();
+    const shared = lane({
+      ...usual,
+      send: async (inputs) => {
+        asked.push(inputs.length);
+        await sleep(10);
+        if (inputs.length > 1) {
+          leaving.abort();
+          throw fault("OVERLOADED", true);
+        }
+        return inputs;
+      },
+    });
+    const given = await Promise.allSettled([
+      shared(bytes(1), leaving.signal),
+      shared(bytes(2), never),
+      shared(bytes(3), leaving.signal),
+    ]);
+    expect(given.map(({ status }) => status)).toEqual(["rejected", "fulfilled", "rejected"]);
+    expect(asked).toEqual([3, 1]);
+  });
+
   test("a request for which nobody waits any more is ended; a queue that is full refuses", async () => {
     const ended: boolean[] = [];
     const shared = lane({
@@ -317,6 +341,62 @@ describe.skipIf(await lacks("vault"))("vault-transit", () => {
     expect((await rotated(third)).uri).toMatch(/version=4$/);
     expect(field(await server.must("GET", `${mount}/keys/turned`), "latest_version")).toBe("4");
     expect([await signs(first), await signs(second), await signs(third)]).toEqual([true, true, true]);
+  });
+
+  test("a version that stood there before it was asked for is somebody else's, and not taken", async () => {
+    const first = await made("theirs-too");
+    await server.must("POST", `${mount}/keys/theirs-too/rotate`);
+    const next = { ...wanted("theirs-too", 2, "EC_P256"), after: first.uri };
+    const later = new Date(Date.now() + 120_000).toISOString();
+    await expect(custody.create({ ...next, since: later }, never)).rejects.toMatchObject({
+      nothingHappened: true,
+      message: expect.stringMatching(/version 2 of theirs-too is there already since .* name it by --to/) as string,
+    });
+    const mine = await custody.create({ ...next, since: first.createdAt }, never);
+    expect(mine.uri).toMatch(/version=2$/);
+  });
+
+  test("a key whose private key may be read gets no next version", async () => {
+    const first = await made("opened");
+    await config("opened", { exportable: true });
+    await expect(rotated(first)).rejects.toMatchObject({ nothingHappened: true });
+    await expect(rotated(first)).rejects.toThrow("exportable");
+    expect(field(await server.must("GET", `${mount}/keys/opened`), "latest_version")).toBe("1");
+  });
+
+  test.each<[string, number, string | object, boolean]>([
+    ["a page of some other server", 404, "<html>default backend - 404</html>", false],
+    ["JSON of some other server", 404, { error: "not found" }, false],
+    ["Vault where the engine is not mounted", 404, { errors: ['no handler for route "signet/keys/there"'] }, true],
+  ])(
+    "a 404 from %s is no word on the key: it is neither gone nor destroyed",
+    async (_, status, body, nothingHappened) => {
+      const key = await made("there");
+      proxy.spoil({ path: "/keys/there" }, { trouble: "answer", done: false, status, body });
+      await expect(custody.describe(key.uri, never, key)).rejects.toMatchObject({
+        code: "CUSTODY_DOWN",
+        nothingHappened,
+      });
+      await expect(custody.destroy(key, never)).rejects.toMatchObject({ code: "CUSTODY_DOWN" });
+      proxy.forget();
+      expect(await custody.describe(key.uri, never, key)).toMatchObject({ uri: key.uri });
+      expect(await signs(key)).toBe(true);
+    },
+  );
+
+  test.each([
+    [403, "<html>blocked by the firewall</html>"],
+    [408, ""],
+    [400, { message: "bad request" }],
+  ])("a %i that is not Vault's proves nothing, and nothing is asked again", async (status, body) => {
+    const key = await made("behind");
+    proxy.forget();
+    proxy.spoil({ path: "/sign/behind" }, { trouble: "answer", done: true, status, body });
+    const given = await Promise.allSettled(["a", "b", "c"].map((text) => custody.sign(key, [message(text)], never)));
+    for (const one of given) expect(one).toMatchObject({ reason: { code: "CUSTODY_DOWN", nothingHappened: false } });
+    expect(proxy.count({ path: "/sign/behind" })).toBe(1);
+    proxy.forget();
+    expect(await signs(key)).toBe(true);
   });
 
   test("making a key that is there already as something else is refused: nothing is taken over", async () => {

@@ -1,8 +1,11 @@
 // What goes wrong with AWS KMS. In every case: the caller hears which custody failed and whether to try again, nothing
 // hangs past its deadline, nothing is asked twice that may have signed once, and it works again without a restart.
 
+import { spawn } from "node:child_process";
 import { createPublicKey } from "node:crypto";
-import { writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
@@ -212,10 +215,27 @@ describe.skipIf(await lacks("ministack"))("AWS KMS", () => {
       proxy.spoil(sign, trouble, 1);
       const started = performance.now();
       const attempt = custody.sign(key, [message], never);
-      await expect(attempt).rejects.toMatchObject({ code: "CUSTODY_TIMEOUT", custody: "kms", nothingHappened: false });
+      await expect(attempt).rejects.toMatchObject({
+        code: "CUSTODY_TIMEOUT",
+        custody: "kms",
+        nothingHappened: false,
+        retryAfter: 2,
+      });
       expect(performance.now() - started).toBeLessThan(2_000);
       expect(proxy.count(sign)).toBe(1);
       expect(await works()).toBe(true);
+    });
+
+    test("an address where nobody answers: nothing was sent, and it is told from a KMS that is slow", async () => {
+      await using hole = await blackHole();
+      await using lost = kmsCustody(hole.url, { timeout: "PT1S" });
+      await expect(lost.sign(key, [message], never)).rejects.toMatchObject({
+        code: "CUSTODY_DOWN",
+        custody: "kms",
+        nothingHappened: true,
+        retryAfter: 5,
+        message: expect.stringContaining("cannot be reached") as string,
+      });
     });
 
     test("the caller's deadline stands above all: also while it waits to ask again", async () => {
@@ -307,6 +327,18 @@ describe.skipIf(await lacks("ministack"))("AWS KMS", () => {
         "failed",
       ],
       [
+        "waiting for its deletion",
+        says("KMSInvalidStateException", "is pending deletion."),
+        { code: "CUSTODY_DOWN", custody: "kms", retryable: false },
+        "failed",
+      ],
+      [
+        "of the opinion that our clock is wrong",
+        says("InvalidSignatureException", "Signature expired: 20260101T000000Z is now earlier than …"),
+        { code: "CUSTODY_DOWN", custody: "kms", retryable: true, retryAfter: 5 },
+        "failed",
+      ],
+      [
         "cut in the middle of the answer",
         { trouble: "cut-mid-answer" },
         { code: "CUSTODY_DOWN", custody: "kms", retryable: false },
@@ -321,7 +353,7 @@ describe.skipIf(await lacks("ministack"))("AWS KMS", () => {
       [
         "answering with garbage",
         { trouble: "rewrite", body: spoiledSignature },
-        { code: "SIGNATURE_WRONG", retryable: false },
+        { code: "SIGNATURE_WRONG", custody: "kms", retryable: false },
         "withheld",
       ],
     ])(
@@ -338,13 +370,64 @@ describe.skipIf(await lacks("ministack"))("AWS KMS", () => {
         const again = await ask("attest");
         expect(again?.data?.["signatures"]).toHaveLength(1);
 
-        const entries = await home.entries();
-        const outcomes = entries.filter(
-          (one) => one["type"] === "sign.outcome" && (one["key"] as { custody: string }).custody === "kms",
-        );
-        expect(outcomes.slice(-2)).toMatchObject([{ result }, { result: "done" }]);
+        await expectPairs([{ result, ...("code" in fault && { code: fault.code }) }, { result: "done" }]);
       },
     );
+
+    /** The last outcomes of keys at KMS, each of an intent that says the same key. */
+    async function expectPairs(expected: readonly object[]): Promise<void> {
+      const entries = await home.entries();
+      const outcomes = entries
+        .filter((one) => one["type"] === "sign.outcome" && (one["key"] as { custody: string }).custody === "kms")
+        .slice(-expected.length);
+      expect(outcomes).toMatchObject(expected);
+      for (const { intent, key } of outcomes) {
+        const { index } = intent as { readonly index: number }; // as every outcome has it
+        expect(entries.find((one) => one["index"] === index)).toMatchObject({ type: "sign.intent", key });
+      }
+    }
+
+    test("a wrong signature stands in doctor until the key signs well again or its state is changed", async () => {
+      const operator = await home.operator();
+      const check = async () =>
+        expectDone(await operator.ask("Health", {})).checks.find(({ name }) => name === "key attest/1");
+      const signsWrong = async (): Promise<void> => {
+        const rule = proxy.spoil(sign, { trouble: "rewrite", body: spoiledSignature });
+        expect(await ask("attest")).toMatchObject({ code: "SIGNATURE_WRONG" });
+        rule.lift();
+        expect(await check()).toMatchObject({ status: "fail", message: /a signature that is not by this key/ });
+      };
+      await signsWrong();
+      expectDone(await operator.ask("SuspendKey", { input: { key: "release", reason: "another one" } }));
+      expectDone(await operator.ask("ResumeKey", { input: { key: "release", reason: "another one" } }));
+      expect(await check()).toMatchObject({ status: "fail" });
+      expect((await ask("attest"))?.data?.["signatures"]).toHaveLength(1);
+      expect(await check()).toBeUndefined();
+      await signsWrong();
+      expectDone(await operator.ask("SuspendKey", { input: { key: "attest", reason: "it signs wrong" } }));
+      expectDone(await operator.ask("ResumeKey", { input: { key: "attest", reason: "it was the way there" } }));
+      expect(await check()).toBeUndefined();
+    });
+
+    test("of another region: KMS is not even asked, the log has both halves, and the neighbour signs", async () => {
+      const configured = readFileSync(home.config, "utf8");
+      const env = { KMS_ID: "test", KMS_SECRET: "test" };
+      const startsIn = async (region: string): Promise<void> => {
+        await home.stop();
+        writeFileSync(home.config, configured.replace(`region: ${kmsRegion}`, `region: ${region}`));
+        await home.start({ env });
+        job = await home.job();
+        proxy.forget();
+      };
+      await startsIn("us-east-1");
+      const [failed, neighbour] = await Promise.all([ask("attest"), ask("release")]);
+      expect(failed).toMatchObject({ code: "CUSTODY_DOWN", custody: "kms", retryable: false });
+      expect(neighbour?.data?.["signatures"]).toHaveLength(1);
+      expect(proxy.count(sign)).toBe(0);
+      await startsIn(kmsRegion);
+      expect((await ask("attest"))?.data?.["signatures"]).toHaveLength(1);
+      await expectPairs([{ result: "failed", code: "CUSTODY_DOWN" }, { result: "done" }]);
+    });
 
     test("a key that is not one of ours does not come in, and the operator hears what it is", async () => {
       const input = { KeySpec: "ECC_SECG_P256K1", KeyUsage: "SIGN_VERIFY" } as const;
@@ -397,6 +480,32 @@ describe.skipIf(await lacks("ministack"))("AWS KMS", () => {
     });
   });
 });
+
+/** A port on loopback that drops whoever wants to connect: its queue is full, and who should empty it stands still. */
+async function blackHole(): Promise<AsyncDisposable & { readonly url: string }> {
+  const listening = `require("node:net").createServer().listen({ port: 0, host: "127.0.0.1", backlog: 1 }, function () {
+    process.stdout.write(String(this.address().port));
+  })`;
+  const child = spawn(process.execPath, ["-e", listening], { stdio: ["ignore", "pipe", "inherit"] });
+  const [port] = (await once(child.stdout, "data")) as [Buffer]; // the one thing that it writes
+  child.kill("SIGSTOP");
+  const waiting: Socket[] = [];
+  const isTaken = async (): Promise<boolean> => {
+    const socket = connect(Number(port.toString()), "127.0.0.1").on("error", () => undefined);
+    waiting.push(socket);
+    return Promise.race([once(socket, "connect").then(() => true), sleep(200, false)]);
+  };
+  while (await isTaken());
+  return {
+    url: `http://127.0.0.1:${port.toString()}`,
+    async [Symbol.asyncDispose]() {
+      for (const socket of waiting) socket.destroy();
+      const ended = once(child, "exit");
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+}
 
 async function created(custody: Custody, name: string): Promise<KeyVersion> {
   const version = { key: name, number: 1, purpose: "ATTESTATION", algorithm: "EC_P256" } as const;

@@ -196,6 +196,7 @@ describe("the truth", () => {
     ...(
       [
         ["fingerprint", "00", "has another fingerprint"],
+        ["createdAt", "2020-01-01T00:00:00.000Z", "was made at another time"],
         ["algorithm", "EC_P384", "has another purpose, algorithm or place"],
         ["custody", "pkcs11", "has another purpose, algorithm or place"],
         ["uri", "software:release/1", "has another purpose, algorithm or place"],

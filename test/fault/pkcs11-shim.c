@@ -7,7 +7,12 @@
  *   device N   C_SignInit fails with that code   sign N     C_Sign does
  *   once N     C_SignInit fails with that code, and the file goes away
  *   open N     C_OpenSession fails with that code
+ *   stale N    likewise, and C_SignInit takes no key handle for valid
  *   login N    C_Login fails with that code
+ *   closed     the next search or C_SignInit finds all sessions closed, and the login gone with them
+ *   public     the next search or C_SignInit finds the user logged out
+ *   lose N     the Nth C_SignInit from now on destroys its key and says that the device is gone
+ *   babble     C_Login prints the PIN on stderr
  *   away       no slot has a token
  *   deaf       C_GetMechanismList names hashing mechanisms alone, and C_SignInit takes no others
  *
@@ -39,7 +44,7 @@ typedef struct {
 } functions_t;
 
 /* Places in CK_FUNCTION_LIST. */
-enum { SLOTS = 4, MECHANISMS = 7, OPEN = 12, LOGIN = 18, FIND_INIT = 26, FIND = 27, FIND_FINAL = 28, SIGN_INIT = 42, SIGN = 43 };
+enum { SLOTS = 4, MECHANISMS = 7, OPEN = 12, CLOSE_ALL = 14, INFO = 15, LOGIN = 18, LOGOUT = 19, DESTROY = 22, FIND_INIT = 26, FIND = 27, FIND_FINAL = 28, SIGN_INIT = 42, SIGN = 43 };
 
 static functions_t *real, ours;
 static char rest[256];
@@ -80,7 +85,7 @@ static ulong_t mechanisms(ulong_t slot, ulong_t *list, ulong_t *count) {
 }
 
 static ulong_t open_session(ulong_t slot, ulong_t flags, void *application, void *notify, ulong_t *session) {
-  return told("open") ? code() : real->call[OPEN](slot, flags, application, notify, session);
+  return told("open") || told("stale") ? code() : real->call[OPEN](slot, flags, application, notify, session);
 }
 
 static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t length) {
@@ -90,7 +95,23 @@ static ulong_t login(ulong_t session, ulong_t user, unsigned char *pin, ulong_t 
     if (write(file, "login\n", 6) < 0) return 5;
     close(file);
   }
+  if (told("babble")) fprintf(stderr, "pPin %.*s\n", (int)length, pin);
   return told("login") ? code() : real->call[LOGIN](session, user, pin, length);
+}
+
+/* What somebody else in the process, or the token itself, may do between two calls. */
+static void interfere(ulong_t session) {
+  ulong_t info[4]; /* slot, state, flags, device error */
+  int closed = told("closed");
+  if (!closed && !told("public")) return;
+  unlink(getenv("PKCS11_WHEN"));
+  if (!closed) real->call[LOGOUT](session);
+  else if (real->call[INFO](session, info) == 0) real->call[CLOSE_ALL](info[0]);
+}
+
+static ulong_t find_init(ulong_t session, attribute_t *wanted, ulong_t count) {
+  interfere(session);
+  return real->call[FIND_INIT](session, wanted, count);
 }
 
 /* The private key whose CKA_ID is in `rest`. */
@@ -107,7 +128,14 @@ static ulong_t other_key(ulong_t session) {
 }
 
 static ulong_t sign_init(ulong_t session, mechanism_t *mechanism, ulong_t key) {
+  static ulong_t begun;
+  interfere(session);
+  if (told("lose") && ++begun >= code()) {
+    real->call[DESTROY](session, key);
+    return 0x32;
+  }
   if (told("device")) return code();
+  if (told("stale")) return 0x82;
   if (told("once")) {
     unlink(getenv("PKCS11_WHEN"));
     return code();
@@ -137,6 +165,7 @@ ulong_t C_GetFunctionList(functions_t **list) {
   ours.call[MECHANISMS] = (function_t)mechanisms;
   ours.call[OPEN] = (function_t)open_session;
   ours.call[LOGIN] = (function_t)login;
+  ours.call[FIND_INIT] = (function_t)find_init;
   ours.call[SIGN_INIT] = (function_t)sign_init;
   ours.call[SIGN] = (function_t)sign;
   *list = &ours;

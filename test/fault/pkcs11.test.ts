@@ -5,15 +5,19 @@
 import { createPublicKey, verify } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import type { Client } from "../../src/client/connect.ts";
+import { bulkhead } from "../../src/custody/bulkhead.ts";
 import { isPss, type KeyAlgorithm, type KeyVersion } from "../../src/model/key.ts";
 import type { Custody } from "../../src/ports/custody.ts";
 import { utf8 } from "../../src/std/bytes.ts";
+import { systemClock } from "../../src/std/clock.ts";
 import { pss } from "../../src/std/rsa-pss.ts";
 import { Secret } from "../../src/std/secret.ts";
+import { run } from "../support/command.ts";
 import { askOnce, type Found, type Heard, outcomesOf, quickStart, until } from "../support/faults.ts";
 import { blob, expectDone, type House, house, type Job, statement } from "../support/house.ts";
 import { lacks } from "../support/peers.ts";
@@ -40,6 +44,7 @@ const signOne = async (custody: Custody, key: KeyVersion): Promise<Uint8Array> =
   if (signature === undefined) throw new Error("no signature");
   return signature;
 };
+const messages = (count: number) => Array.from({ length: count }, () => ({ form: "message", bytes: text }) as const);
 const hashes: Readonly<Partial<Record<KeyAlgorithm, string>>> = { ED25519: "", EC_P384: "sha384" };
 const verifies = (key: KeyVersion, signature: Uint8Array): boolean => {
   const publicKey = createPublicKey(key.publicKey);
@@ -107,6 +112,44 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     await recovers(custody, key);
   });
 
+  test("a token that loses its sessions, and the login with them, costs the caller nothing", async () => {
+    shim.misbehave("closed");
+    expect(verifies(key, await attempt())).toBe(true);
+    expect(verifies(other, await signOne(custody, other))).toBe(true);
+  });
+
+  test.each([
+    ["all its sessions closed", "closed"],
+    ["its user logged out", "public"],
+  ])("a token with %s answers no question as if its keys were gone", async (_, how) => {
+    const doomed = await madeKey(custody, `doomed-${how}`);
+    const asked: readonly (() => Promise<unknown> | undefined)[] = [
+      () => custody.describe(doomed.uri, soon()),
+      () => custody.destroy?.(doomed, soon()),
+      () => custody.create?.({ key: `new-${how}`, number: 1, purpose: "BLOB", algorithm: "EC_P256" }, soon()),
+    ];
+    for (const ask of asked) {
+      shim.misbehave(how);
+      await expect(ask()).rejects.toMatchObject({ code: "CUSTODY_DOWN", nothingHappened: true, retryAfter: 1 });
+      await recovers(custody, key);
+    }
+    expect(await custody.describe(doomed.uri, soon())).toMatchObject({ uri: doomed.uri });
+    await custody.destroy?.(doomed, soon());
+    expect(await custody.describe(doomed.uri, soon())).toBeUndefined();
+  });
+
+  test("what a module said of a PIN on stderr stands in no fault, no state and no log", async () => {
+    const said: string[] = [];
+    shim.misbehave("babble");
+    await using watched = openPkcs11(shim.token, { said });
+    await settled(watched);
+    shim.misbehave("crash");
+    const fault: unknown = await signOne(watched, key).catch((error: unknown) => error);
+    expect(fault).toMatchObject({ code: "CUSTODY_DOWN", message: expect.stringContaining("SIGABRT") as string });
+    for (const text of [String(fault), JSON.stringify(watched.health?.()), said.join("\n")])
+      expect(text).not.toContain(shim.token.pin);
+  });
+
   test("half a signature is none", async () => {
     shim.misbehave("short");
     await expect(attempt()).rejects.toMatchObject({
@@ -163,6 +206,13 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     await recovers(custody, key);
   });
 
+  test("what cannot be healed before anything was signed is said to have done nothing", async () => {
+    shim.misbehave("stale 0xb1");
+    await expect(attempt()).rejects.toMatchObject({ code: "CUSTODY_DOWN", nothingHappened: true, retryAfter: 1 });
+    shim.misbehave(undefined);
+    await recovers(custody, key);
+  });
+
   test("a key that may not sign is this key's trouble: others sign, no process is lost", async () => {
     const [before] = childrenOf(process.pid);
     shim.misbehave("once 0x68");
@@ -181,9 +231,58 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     const second = openPkcs11(token);
     await second.destroy?.(gone, soon());
     await second[Symbol.asyncDispose]();
-    await expect(signOne(custody, gone)).rejects.toMatchObject({ code: "CUSTODY_DOWN", nothingHappened: true });
+    const [before] = childrenOf(process.pid);
+    for (let time = 0; time < 2; time += 1)
+      await expect(signOne(custody, gone)).rejects.toMatchObject({
+        code: "CUSTODY_DOWN",
+        nothingHappened: true,
+        retryAfter: undefined,
+      });
+    expect(childrenOf(process.pid)).toEqual([before]);
     expect(await custody.describe(gone.uri, soon())).toBeUndefined();
     expect(verifies(key, await attempt())).toBe(true);
+  });
+
+  test("a key that was destroyed elsewhere does not open the breaker of the whole token", async () => {
+    const gone = await madeKey(custody, "gone");
+    await using around = bulkhead(openPkcs11(shim.token), {
+      name: "pkcs11",
+      clock: systemClock,
+      metrics: { custodyCalled: () => undefined },
+      log: { info: () => undefined, warn: () => undefined },
+    });
+    await signOne(around, gone);
+    await custody.destroy?.(gone, soon());
+    for (let time = 0; time < 6; time += 1)
+      await expect(signOne(around, gone)).rejects.toMatchObject({ nothingHappened: true, retryAfter: undefined });
+    expect(around.load().breaker).toBe("closed");
+    expect(verifies(key, await signOne(around, key))).toBe(true);
+  });
+
+  test("a batch that was signed in part is never said to have done nothing", async () => {
+    const slow = await madeKey(custody, "partly", "RSA_4096");
+    const items = messages(4);
+    shim.misbehave("lose 4");
+    await expect(custody.sign(slow, items, soon())).rejects.toMatchObject({
+      code: "CUSTODY_DOWN",
+      nothingHappened: false,
+    });
+    shim.misbehave(undefined);
+    expect(await custody.describe(slow.uri, soon())).toBeUndefined();
+    await recovers(custody, key);
+  });
+
+  test("a URI that names another token is no reason to call its key destroyed", async () => {
+    const elsewhere = { ...key, uri: key.uri.replace(/serial=[^;]+/, "serial=0123456789abcdef") };
+    expect(elsewhere.uri).not.toBe(key.uri);
+    for (const call of [custody.destroy?.(elsewhere, soon()), signOne(custody, elsewhere)])
+      await expect(call).rejects.toMatchObject({
+        code: "CUSTODY_DOWN",
+        nothingHappened: true,
+        retryAfter: undefined,
+        message: expect.stringContaining("not of this token") as string,
+      });
+    expect(await custody.describe(elsewhere.uri, soon())).toBeUndefined();
   });
 
   test("another key under the same URI is found out before it signs", async () => {
@@ -197,7 +296,7 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     const narrow = openPkcs11(shim.token, { queue: 50, deadline: "PT2S" });
     await signOne(narrow, key);
     shim.misbehave("hang");
-    const items = Array.from({ length: 40 }, () => ({ form: "message", bytes: text }) as const);
+    const items = messages(40);
     const calls = Array.from({ length: 8 }, () => narrow.sign(key, items, soon()));
     const codes = (await Promise.allSettled(calls)).map((one) =>
       one.status === "rejected" ? (one.reason as { code: string }).code : "signed",
@@ -206,10 +305,44 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     await narrow[Symbol.asyncDispose]();
   });
 
+  test("who is turned away is told how many were before; who looks at the token sees how many wait", async () => {
+    await using narrow = openPkcs11(shim.token, { queue: 50 });
+    const slow = await madeKey(narrow, "queued", "RSA_4096");
+    for (const one of [slow, key, other]) await signOne(narrow, one);
+    const waiting = (): number => Number(/, (\d+) signatures wait/.exec(narrow.health?.().message ?? "")?.[1]);
+    shim.misbehave("hang");
+    const [ends, patience] = [new AbortController(), new AbortController()];
+    const batch = narrow.sign(slow, messages(45), ends.signal).catch((error: unknown) => error);
+    await until("the module has what it is given at a time, the rest waits", () => waiting() > 20);
+    const first = waiting();
+    const last = narrow.sign(other, messages(2), patience.signal).catch((error: unknown) => error);
+    await until("it waits too", () => waiting() === first + 2);
+    expect(narrow.health?.().message).toMatch(/ signatures wait, about \d+\.\d s of work$/);
+
+    await expect(narrow.sign(key, messages(40), soon())).rejects.toMatchObject({
+      code: "OVERLOADED",
+      nothingHappened: true,
+      retryAfter: expect.any(Number) as number,
+      hint: expect.stringMatching(
+        new RegExp(
+          `^${String(first + 2)} signatures wait .* s of work; 3 of them would have had their turn before yours$`,
+        ),
+      ) as string,
+    });
+    patience.abort();
+    expect(await last).toMatchObject({
+      code: "CUSTODY_TIMEOUT",
+      nothingHappened: true,
+      hint: "its turn did not come in time: 1 signatures were still before it",
+    });
+    ends.abort();
+    expect(await batch).toMatchObject({ code: "CUSTODY_TIMEOUT", nothingHappened: false });
+  });
+
   test("a hundred do not make the one that comes after them wait for all", async () => {
     const slow = await madeKey(custody, "slow", "RSA_4096");
     await signOne(custody, slow);
-    const items = Array.from({ length: 100 }, () => ({ form: "message", bytes: text }) as const);
+    const items = messages(100);
     let done = false;
     const batch = custody.sign(slow, items, soon()).then(() => (done = true));
     await attempt();
@@ -287,6 +420,66 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a PIN", () => {
     expect(await custody.unlock?.(new Secret(utf8(rightPin)), soon())).toEqual({ ready: true });
   });
 
+  test("is tried by one person at a time: what the token says of it holds for the next, and no process is left", async () => {
+    const before = childrenOf(process.pid);
+    const custody = openPkcs11(shim.token, { pin: "operator" });
+    await settled(custody);
+    const all = await Promise.all(
+      ["111111", "111111", rightPin, "222222"].map(async (pin) => custody.unlock?.(new Secret(utf8(pin)), soon())),
+    );
+    expect(all).toEqual([
+      { refused: expect.stringContaining("CKR_PIN_INCORRECT") as string },
+      { refused: expect.stringContaining("not given again") as string },
+      { ready: true },
+      { refused: expect.stringContaining("unlocked already") as string },
+    ]);
+    expect(shim.logins()).toBe(2);
+    expect(childrenOf(process.pid).length).toBe(before.length + 1);
+    await custody[Symbol.asyncDispose]();
+    expect(childrenOf(process.pid)).toEqual(before);
+  });
+
+  test("that is given after somebody gave up waiting is not given at all", async () => {
+    await using custody = openPkcs11(shim.token, { pin: "operator" });
+    await settled(custody);
+    const gaveUp = new AbortController();
+    const first = custody.unlock?.(new Secret(utf8("111111")), soon());
+    const second = custody.unlock?.(new Secret(utf8("222222")), gaveUp.signal);
+    gaveUp.abort();
+    await expect(second).rejects.toMatchObject({ code: "CUSTODY_TIMEOUT", nothingHappened: true });
+    await first;
+    expect(await custody.unlock?.(new Secret(utf8("111111")), soon())).toMatchObject({
+      refused: expect.stringContaining("not given again") as string,
+    });
+    expect(shim.logins()).toBe(1);
+  });
+
+  test.each([
+    ["another PIN", () => "333333"],
+    [
+      "nothing that can be read",
+      () => {
+        throw new Error("the PIN cannot be read");
+      },
+    ],
+  ])("that is refused in the middle is the one not given again, though its file has %s by now", async (_, later) => {
+    let sealed: () => string = () => rightPin;
+    await using custody = openPkcs11(shim.token, { sealed: () => sealed() });
+    const key = await madeKey(custody, "release");
+    sealed = later;
+    shim.misbehave("once 0xa0");
+    await expect(signOne(custody, key)).rejects.toMatchObject({ code: "CUSTODY_LOCKED" });
+    expect(custody.health?.()).toMatchObject({ message: expect.stringContaining("CKR_PIN_INCORRECT") as string });
+    expect(shim.logins()).toBe(1);
+    expect(await custody.unlock?.(new Secret(utf8(rightPin)), soon())).toMatchObject({
+      refused: expect.stringContaining("not given again") as string,
+    });
+    expect(await custody.unlock?.(new Secret(utf8("333333")), soon())).toMatchObject({
+      refused: expect.stringContaining("CKR_PIN_INCORRECT") as string,
+    });
+    expect(shim.logins()).toBe(2);
+  });
+
   test("that was right before is given to each fresh process", async () => {
     await using custody = openPkcs11(shim.token);
     const key = await madeKey(custody, "release");
@@ -330,6 +523,24 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a PIN", () => {
     process.kill(pid, "SIGKILL");
     await recovers(custody, key);
     await custody[Symbol.asyncDispose]();
+  });
+});
+
+describe("a system that can start no process", () => {
+  test("is a loss like another: the daemon goes on, and says why", async () => {
+    const child = new URL("../../src/custody/pkcs11-child.ts", import.meta.url).href;
+    const script = `
+      import { openSync, closeSync } from "node:fs";
+      import { startChild } from ${JSON.stringify(child)};
+      const taken = [];
+      try { for (;;) taken.push(openSync("/dev/null")); } catch { /* none is left */ }
+      const one = startChild({});
+      const [asked, gone] = await Promise.all([one.ask("open", new Uint8Array(), 1000).catch((error) => error), one.gone]);
+      taken.forEach((each) => closeSync(each));
+      console.log(asked.why + "; " + gone.message);`;
+    const shell = 'ulimit -n 64; exec "$0" --input-type=module -e "$1"';
+    const { stdout, stderr } = await run("sh", ["-c", shell, process.execPath, script]);
+    expect(stdout, stderr).toMatch(/^ended; the process could not be started: spawn \S+ EMFILE$/m);
   });
 });
 
@@ -417,7 +628,7 @@ describe.skipIf(await lacks("tpm2-pkcs11", "gcc"))("a TPM", () => {
     await settled(custody);
     for (const algorithm of ["EC_P256", "EC_P384"] as const) {
       const key = await madeKey(custody, algorithm.toLowerCase().replaceAll("_", "-"), algorithm);
-      const items = Array.from({ length: 20 }, () => ({ form: "message", bytes: text }) as const);
+      const items = messages(20);
       for (const signature of await custody.sign(key, items, soon())) expect(verifies(key, signature)).toBe(true);
       expect(await custody.describe(key.uri, soon(), key)).toMatchObject({
         algorithm,
@@ -438,7 +649,7 @@ describe.skipIf(await lacks("tpm2-pkcs11", "gcc"))("a TPM", () => {
     expect(said[0]).toContain("CKR_PIN_INCORRECT");
     expect(said.at(-1)).toContain("CKR_PIN_LOCKED");
     expect(said.at(-1)).toContain("SO-PIN or PUK");
-    expect(shim.logins() - before).toBeLessThanOrEqual(5);
+    expect(shim.logins() - before).toBe(5);
     await expect(custody.describe("pkcs11:object=x", soon())).rejects.toMatchObject({
       code: "CUSTODY_LOCKED",
       retryAfter: undefined,
@@ -492,15 +703,17 @@ describe.skipIf(await lacks("softhsm", "gcc"))("through the daemon", () => {
     ["signs with another key", "other", "SIGNATURE_WRONG", "withheld", false],
     ["says that the device is gone", "device 0x32", "CUSTODY_DOWN", "failed", true],
     ["fails without a word", "sign 0x6", "CUSTODY_DOWN", "unknown", false],
+    ["is killed from outside while it signs", "killed", "CUSTODY_DOWN", "unknown", false],
   ])(
     "a module that %s: nothing is released, the log tells, others sign, and it goes on by itself",
     { timeout: 60_000 },
     async (_, how, code, result, retryable) => {
       await made();
       const before = (await home.entries()).length;
-      shim.misbehave(how === "other" ? `other ${await decoyId()}` : how);
+      shim.misbehave(how === "other" ? `other ${await decoyId()}` : how === "killed" ? "hang" : how);
       const start = performance.now();
-      const [heard, beside] = await Promise.all([ask("release"), ask("attest")]);
+      const killing = how === "killed" ? pause(300).then(killed) : undefined;
+      const [heard, beside] = await Promise.all([ask("release"), ask("attest"), killing]);
       expect(performance.now() - start).toBeLessThan(5000);
       expect(heard).toMatchObject({ code, custody: "token", retryable });
       expect(heard.data?.["signatures"]).toBeUndefined();
@@ -514,6 +727,63 @@ describe.skipIf(await lacks("softhsm", "gcc"))("through the daemon", () => {
       expect(outcomesOf(entries, intent?.index ?? -1)).toMatchObject([{ result, code }]);
     },
   );
+
+  test.each([
+    ["that gives no session any more", "open 0xb1", "CKR_SESSION_COUNT"],
+    ["that is taken away", "away", "no such token is there"],
+  ])(
+    "a token %s is seen before an intent is written: no use is spent, others sign, and it comes back by itself",
+    { timeout: 60_000 },
+    async (_, how, why) => {
+      await made();
+      const operator = await home.operator();
+      shim.misbehave(how);
+      killed();
+      await until("it is seen", async () => (await tokenStatus(operator)).message.includes(why));
+      const before = (await home.entries()).length;
+      const [heard, beside] = await Promise.all([ask("release"), ask("attest")]);
+      expect(heard).toMatchObject({
+        code: "CUSTODY_DOWN",
+        custody: "token",
+        retryable: true,
+        retryAfter: expect.any(Number) as number,
+      });
+      expect(beside.data?.["signatures"]).toBeDefined();
+      const since = ((await home.entries()) as readonly Found[]).filter(({ index }) => index >= before); // entries of ours
+      expect(since.filter((one) => one["type"] === "sign.intent").map(custodyOf)).toEqual(["software"]);
+      shim.misbehave(undefined);
+      await made();
+    },
+  );
+
+  test("a token that has locked its PIN says what to do; unblocked, it takes the same PIN from a person", {
+    timeout: 60_000,
+  }, async () => {
+    await made();
+    const operator = await home.operator();
+    shim.misbehave("login 0xa4");
+    const before = shim.logins();
+    killed();
+    await until("it is seen", async () => (await tokenStatus(operator)).message.includes("CKR_PIN_LOCKED"));
+    expect(await tokenStatus(operator)).toMatchObject({
+      status: "fail",
+      message: expect.stringContaining("SO-PIN or PUK") as string,
+    });
+    expect(await ask("release")).toMatchObject({ code: "CUSTODY_LOCKED", custody: "token", retryable: false });
+    expect((await ask("attest")).data?.["signatures"]).toBeDefined();
+    expect(shim.logins() - before).toBe(1);
+    shim.misbehave(undefined);
+    const input = { custody: "token", pin: unlockedPin, salt: crypto.randomUUID() };
+    expect(expectDone(await operator.ask("UnlockCustody", { input })).custody).toMatchObject({ status: "ok" });
+    expect(shim.logins() - before).toBe(2);
+    await made();
+  });
+
+  /** Ends the token's process from outside. */
+  function killed(): void {
+    const [pid = 0] = childrenOf(home.child().pid ?? 0);
+    process.kill(pid, "SIGKILL");
+  }
 
   /** Another key on the token, by its CKA_ID. */
   async function decoyId(): Promise<string> {
@@ -530,7 +800,7 @@ describe.skipIf(await lacks("softhsm", "gcc"))("through the daemon", () => {
     const hanging = askOnce(home, job, "Sign", {
       input: { idempotencyKey: crypto.randomUUID(), key: "release", items: [blob()] },
     });
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await pause(300);
     await home.stop("SIGKILL");
     await hanging.catch(() => undefined);
     await until("the process is gone", () => !existsSync(`/proc/${String(pid)}`));
@@ -545,6 +815,7 @@ describe.skipIf(await lacks("softhsm", "gcc"))("through the daemon", () => {
     await home.stop();
     const before = shim.logins();
     await home.start({ env: { ...quickStart, TOKEN_PIN: sealedPin } });
+    const known = (await home.entries()).length;
     const operator = await home.operator();
     await until("the PIN is refused", async () => (await tokenStatus(operator)).status === "fail");
     expect(await ask("release")).toMatchObject({
@@ -568,7 +839,7 @@ describe.skipIf(await lacks("softhsm", "gcc"))("through the daemon", () => {
     });
     await made();
     const entries = await home.entries();
-    const unlocking = entries.filter((one) => String(one["type"]).startsWith("custody.unlock."));
+    const unlocking = entries.slice(known).filter((one) => String(one["type"]).startsWith("custody.unlock."));
     expect(unlocking.map((one) => one["result"] ?? "intent")).toEqual([
       "intent",
       "failed",

@@ -1,11 +1,13 @@
 // What the caller, the log and Vault itself say when Vault fails: through a real daemon, against a real Vault. What Vault
 // cannot be made to do is done by a proxy before it. Every test ends with a signature: nothing needs a restart.
 
+import { verify } from "node:crypto";
 import { closeSync, constants, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Signature } from "../../src/client/answers.ts";
 import { selfSigned } from "../support/certificate.ts";
 import { run } from "../support/command.ts";
 import { type FaultProxy, faultProxy } from "../support/fault-proxy.ts";
@@ -21,12 +23,12 @@ const deadline = 2000;
 
 const lacking = await lacks("vault", "openssl");
 
-/** A daemon whose key `attest` lives in Vault, and a job that may use it. */
+/** A daemon whose key `attest` lives in Vault and `release` in its own process, and a job that may use both. */
 interface Stage extends AsyncDisposable {
   readonly home: House;
-  /** Signs one statement, asking once. */
-  ask(): Promise<Heard>;
-  /** Asks once while something is wrong, and holds the answer and the log to what is expected. */
+  /** Signs one statement, asking once; with a key in another custody where `key` names it. */
+  ask(key?: "release"): Promise<Heard>;
+  /** Asks once while something is wrong, and holds the answer and the log to what is expected; the neighbour signs on. */
   expectFault(expected: Expected): Promise<void>;
   /** Signs again, within 20 s. */
   expectBack(): Promise<void>;
@@ -44,6 +46,7 @@ async function stage(server: VaultServer, address: string, ca?: string): Promise
     keys: [],
     uses: 100_000,
     config: `custodies:
+  - kind: software
   - kind: vault-transit
     name: ${custody}
     address: ${address}
@@ -55,12 +58,17 @@ async function stage(server: VaultServer, address: string, ca?: string): Promise
     run: { env: { TEST_VAULT_SECRET_ID: secretId, TEST_VAULT_CA: ca ?? "" } },
   });
   const operator = await home.operator();
-  const wanted = { name: "attest", purpose: "ATTESTATION", algorithm: "EC_P256", custody } as const;
-  expectDone(await operator.ask("CreateKey", { input: wanted }));
-  expectDone(await operator.ask("ActivateKey", { input: { key: "attest", reason: "for the test" } }));
-  const job: Job = await home.job({ keys: ["attest"], uses: 1000 });
-  const ask = async (): Promise<Heard> => {
-    const input = { idempotencyKey: crypto.randomUUID(), key: "attest", items: [statement()] };
+  for (const [name, where] of [
+    ["attest", custody],
+    ["release", "software"],
+  ] as const) {
+    const wanted = { name, purpose: "ATTESTATION", algorithm: "EC_P256", custody: where } as const;
+    expectDone(await operator.ask("CreateKey", { input: wanted }));
+    expectDone(await operator.ask("ActivateKey", { input: { key: name, reason: "for the test" } }));
+  }
+  const job: Job = await home.job({ uses: 1000 });
+  const ask = async (key = "attest"): Promise<Heard> => {
+    const input = { idempotencyKey: crypto.randomUUID(), key, items: [statement()] };
     const heard = await askOnce(home, job, "Sign", { input });
     if (heard === undefined) throw new Error(`the daemon did not answer: ${home.said()}`);
     return heard;
@@ -71,12 +79,15 @@ async function stage(server: VaultServer, address: string, ca?: string): Promise
     async expectFault({ code, result, retryable }) {
       const before = (await home.entries()).length;
       const start = performance.now();
-      const heard = await ask();
+      const [heard, neighbour] = await Promise.all([ask(), ask("release")]);
       expect(performance.now() - start).toBeLessThan(deadline + 1500);
+      expect(neighbour.data?.["signatures"]).toHaveLength(1);
       expect(heard).toMatchObject({ code, custody, retryable });
       expect(heard.message).toContain(custody);
       expect(heard.hint).toMatch(/send it again|will not help|operator must look/);
-      const entries = (await home.entries()).slice(before);
+      const entries = (await home.entries())
+        .slice(before)
+        .filter((one) => (one["key"] as { readonly name?: string } | undefined)?.name === "attest");
       const intent = entries.find((one) => one["type"] === "sign.intent");
       expect(intent).toBeDefined();
       const outcome = entries.find((one) => one["type"] === "sign.outcome");
@@ -131,7 +142,10 @@ describe.skipIf(lacking)("a Vault that keeps its keys on disk", () => {
     await sleep(300);
     await server.seal();
     const heard = await Promise.all(asking);
-    expect(heard.filter((one) => one.data?.["signatures"] !== undefined).length).toBeGreaterThan(0);
+    const released = heard.flatMap((one) => (one.data?.["signatures"] ?? []) as readonly Signature[]); // by the schema
+    expect(released.length).toBeGreaterThan(0);
+    const key = expectDone(await (await set.home.operator()).ask("Key", { name: "attest" }));
+    for (const one of released) expect(isGood(one, key?.versions[0]?.publicKey ?? "")).toBe(true);
     const faults = heard.filter((one) => one.data?.["signatures"] === undefined);
     expect(faults.length).toBeGreaterThan(0);
     for (const one of faults)
@@ -186,6 +200,14 @@ describe.skipIf(lacking)("a Vault that keeps its keys on disk", () => {
     await server.must("POST", `${mount}/restore/attest`, (backup as { readonly data: object }).data);
   });
 
+  test("its engine is not mounted any more: nothing was signed, and no key is gone", async () => {
+    await server.must("POST", "sys/remount", { from: mount, to: "moved" });
+    await until("it is moved", async () => (await server.api("GET", "moved/keys/attest")).status === 200);
+    await set.expectFault({ code: "CUSTODY_DOWN", result: "failed", retryable: false });
+    await server.must("POST", "sys/remount", { from: "moved", to: mount });
+    await until("it is back", async () => (await server.api("GET", `${mount}/keys/attest`)).status === 200);
+  });
+
   test("a newer least version forbids it: nothing was signed, and asking again does not help", async () => {
     await server.must("POST", `${mount}/keys/attest/rotate`);
     await server.must("POST", `${mount}/keys/attest/config`, { min_encryption_version: 2 });
@@ -210,6 +232,15 @@ describe.skipIf(lacking)("a Vault that keeps its keys on disk", () => {
     closeSync(reader);
   });
 });
+
+/** Over the PAE (DSSE 1.0) of the envelope in its bundle. */
+function isGood({ bundle, value }: Signature, publicKey: string): boolean {
+  const { dsseEnvelope } = bundle as unknown as { readonly dsseEnvelope: Record<"payload" | "payloadType", string> }; // v0.3
+  const { payload, payloadType } = dsseEnvelope;
+  const body = Buffer.from(payload, "base64");
+  const head = `DSSEv1 ${String(payloadType.length)} ${payloadType} ${String(body.length)} `;
+  return verify("sha256", Buffer.concat([Buffer.from(head), body]), publicKey, Buffer.from(value, "base64"));
+}
 
 /** Reads what is there. */
 function drain(fd: number): void {
@@ -247,6 +278,17 @@ describe.skipIf(lacking)("something between Signet and Vault", () => {
   test("a 500 after the work was done: not known, nothing released, never asked twice", async () => {
     proxy.forget();
     proxy.spoil(signing, { trouble: "answer", done: true, status: 500, body: { errors: ["internal error"] } });
+    await set.expectFault({ code: "CUSTODY_DOWN", result: "unknown", retryable: false });
+    expect(proxy.count(signing)).toBe(1);
+  });
+
+  test.each([
+    [403, "<html>blocked</html>"],
+    [404, "<html>default backend - 404</html>"],
+    [408, ""],
+  ])("a %i of somebody else proves nothing: not known, never asked twice", async (status, body) => {
+    proxy.forget();
+    proxy.spoil(signing, { trouble: "answer", done: true, status, body });
     await set.expectFault({ code: "CUSTODY_DOWN", result: "unknown", retryable: false });
     expect(proxy.count(signing)).toBe(1);
   });

@@ -48,7 +48,7 @@ test("while all is as recorded, doctor says so and nothing is written", async ()
   expect(await checkOf("drift")).toMatchObject({ status: "ok" });
 }, 30_000);
 
-test("a key that vanished is suspended at once by the daemon itself, with what was recorded and what was found", async () => {
+test("a key that vanished is suspended by the daemon itself at its second look, with what was recorded and what was found", async () => {
   await enrolled("gone");
   shelf.take("gone");
   await until("it is suspended", async () => (await stateOf("gone")) === "SUSPENDED");

@@ -33,7 +33,7 @@ const enroll = (name: string, uri: string, purpose: "ATTESTATION" | "BLOB" = "AT
 interface Listed {
   readonly data: {
     readonly key: {
-      readonly outcomes: number;
+      readonly released: number;
       readonly entries: { readonly nodes: readonly { readonly body: { readonly key: { readonly name: string } } }[] };
     };
   };
@@ -166,7 +166,7 @@ describe("enrolling", () => {
     const input = { name: "two", uri: "shelf:ed", purpose: "ATTESTATION", custody: "shelf" } as const;
     const job = await home.job({ keys: ["attest"] });
     expect(await job.client.ask("EnrollKey", { input })).toMatchObject({ refusal: "ROLE_MISSING" });
-    expect(codeOf(await askAs(home, job, `{ key(name: "attest") { outcomes } }`))).toBe("ROLE_MISSING");
+    expect(codeOf(await askAs(home, job, `{ key(name: "attest") { released } }`))).toBe("ROLE_MISSING");
     expect(codeOf(await askAs(home, job, `{ key(name: "attest") { entries { nodes { type } } } }`))).toBe(
       "ROLE_MISSING",
     );
@@ -191,6 +191,10 @@ describe("the end", () => {
   test("an active key is not destroyed; a deactivated one is, here and at its custody, and the log says by whom", async () => {
     shelf.put("mortal", shelved());
     expectDone(await enroll("mortal", "shelf:mortal"));
+    expect(await operator.ask("ResumeKey", { input: { key: "mortal", reason: "the wrong door" } })).toMatchObject({
+      refusal: "KEY_STATE",
+      hint: "signet key activate mortal",
+    });
     expectDone(await operator.ask("ActivateKey", { input: { key: "mortal", reason: "for the test" } }));
     const input = { key: "mortal", backend: true, reason: "its project ended" };
     expect(await operator.ask("DestroyKey", { input })).toMatchObject({ refusal: "KEY_STATE" });
@@ -272,8 +276,11 @@ describe("compromised", () => {
     const input = { key: "attest", reason: "it was in a backup that left the house" };
     const { key, receipt } = expectDone(await operator.ask("ReportKeyCompromised", { input }));
     await Promise.all(late);
-    expect(key.outcomes).toBe(2);
+    expect(key.released).toBe(2);
     expect(key.versions).toMatchObject([{ state: "COMPROMISED" }]);
+    expect(expectDone(await operator.ask("Key", { name: "attest" }))?.versions).toMatchObject([
+      { ended: { why: "COMPROMISED", at: expect.any(String) as string }, trustedUntil: null },
+    ]);
     const open = expectDone(await operator.ask("Sessions", { filter: { open: true, key: "attest" }, first: 100 }));
     expect(open.nodes).toEqual([]);
     const entries = await home.entries();
@@ -291,10 +298,10 @@ describe("compromised", () => {
   }, 30_000);
 
   test("GraphQL lists everything that was ever made with it, to people with a role", async () => {
-    const query = `{ key(name: "attest") { outcomes entries(filter: { types: ["sign.outcome"] }, first: 10) { nodes { type body } } } }`;
+    const query = `{ key(name: "attest") { released entries(filter: { types: ["sign.outcome"] }, first: 10) { nodes { type body } } } }`;
     const { body } = await askAs(home, await home.operatorLogin(), query);
-    const { outcomes, entries } = (JSON.parse(body) as Listed).data.key;
-    expect(outcomes).toBe(2);
+    const { released, entries } = (JSON.parse(body) as Listed).data.key;
+    expect(released).toBe(2);
     expect(entries.nodes.map((one) => one.body.key.name)).toEqual(["attest", "attest"]);
     const tooMany = `{ key(name: "attest") { entries(filter: { types: ${JSON.stringify(Array.from({ length: 2000 }, () => "x"))} }) { nodes { type } } } }`;
     expect(codeOf(await askAs(home, await home.operatorLogin(), tooMany))).toBe("TOO_LARGE");
@@ -321,6 +328,10 @@ describe("asked again", () => {
     const [item, idempotencyKey] = [statement("app.tgz"), "release-1"];
     const first = expectDone(await job.sign([item], { key: "again", idempotencyKey }));
     expectDone(await operator.ask("SuspendKey", { input: { key: "again", reason: "an incident" } }));
+    expect(await operator.ask("ActivateKey", { input: { key: "again", reason: "the wrong door" } })).toMatchObject({
+      refusal: "KEY_STATE",
+      hint: "signet key resume again",
+    });
     const again = expectDone(await job.sign([item], { key: "again", idempotencyKey }));
     expect(again.signatures[0]?.value).toBe(first.signatures[0]?.value);
     expect(again.receipt.entry).toBe(first.receipt.entry);

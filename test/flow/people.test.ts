@@ -198,3 +198,25 @@ test("a destruction that was asked for before the key was activated is void", as
   expect(await approver.ask("Approve", { input: { pending, hash } })).toMatchObject({ refusal: "KEY_STATE" });
   expect(expectDone(await first.ask("Key", { name: "spared" }))?.versions).toMatchObject([{ state: "ACTIVE" }]);
 });
+
+test("what waits is read one by one; one person's requests never fill the list, and withdrawing one makes room", async () => {
+  const input = { name: "wanted", purpose: "BLOB", algorithm: "EC_P256", custody: "software" } as const;
+  expectDone(await first.ask("CreateKey", { input }));
+  const asking = (client: Client) => client.ask("ActivateKey", { input: { key: "wanted", reason: "again and again" } });
+  const waiting: string[] = [];
+  let last = await asking(first);
+  for (; isRefused(last) && last.pending !== undefined && waiting.length < 101; last = await asking(first))
+    waiting.push(last.pending);
+  expect(last).toMatchObject({ refusal: "RATE_LIMITED", message: /^100 actions that First asked for wait/ });
+  expect(isRefused(last) && last.retryAfter).toBeGreaterThan(86_000);
+  expect(last).toHaveProperty("entry");
+  expect(pendingOf(await asking(await login(second))), "others are not held up").toMatch(/^pa_/);
+
+  const [id = ""] = waiting;
+  const found = expectDone(await first.ask("PendingAction", { id }));
+  expect(found).toMatchObject({ id, name: id, requester: "First", state: "PENDING", action: { key: "wanted" } });
+  expect(expectDone(await first.ask("PendingAction", { id: "pa_NONE" }))).toBeNull();
+  expectDone(await first.ask("Deny", { input: { pending: id, hash: found?.hash ?? "" } }));
+  expect(expectDone(await first.ask("PendingAction", { id }))?.state).toBe("WITHDRAWN");
+  expect(pendingOf(await asking(first))).toMatch(/^pa_/);
+});

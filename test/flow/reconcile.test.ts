@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { judged } from "../../src/broker/reconcile.ts";
 import { type Client, connect } from "../../src/client/connect.ts";
 import { newProofKey } from "../../src/client/proof.ts";
+import { askAs } from "../attack/scene.ts";
 import { until } from "../support/faults.ts";
 import { expectDone, type House, house, statement } from "../support/house.ts";
 import { type Shelf, shelfConfig, shelfIn, shelfRun, shelved } from "../support/shelf.ts";
@@ -37,8 +38,8 @@ afterAll(async () => {
 const counts = (uses: Readonly<Record<string, number>>): void => {
   shelf.put("attest", { ...shelf.read("attest"), uses });
 };
-const asked = async (from = today, to = tomorrow, key: string | undefined = "attest") =>
-  expectDone(await auditor.ask("Reconcile", { key, from, to })).days;
+const asked = async (from = today, to = tomorrow) =>
+  expectDone(await auditor.ask("Reconcile", { key: "attest", from, to })).days;
 
 test("thirteen items and the proof of possession are what the backend counted", async () => {
   counts({ [today]: 14 });
@@ -71,13 +72,23 @@ test("fewer than we know of is an account that is late or incomplete", async () 
   expect(await asked()).toMatchObject([{ difference: -11, verdict: "MISSING" }]);
 });
 
-test("a custody that keeps no account, or is away, says so; days of others stay", async () => {
+test("a custody that keeps no account, or is away, says so of every version, used or not", async () => {
   shelf.away(true);
-  const days = await asked(today, tomorrow, undefined);
+  const { days } = expectDone(await auditor.ask("Reconcile", { from: today, to: tomorrow }));
+  const unused = await asked("2020-01-01", "2020-01-02");
   shelf.away(false);
+  const silent = { backend: null, difference: null, verdict: "NOT_TOLD" };
   expect(days).toMatchObject([
-    { key: "attest", backend: null, difference: null, verdict: "NOT_TOLD", meaning: /could not be asked/ },
+    { ...silent, key: "attest", day: today, done: 14, meaning: /could not be asked/ },
+    { ...silent, key: "release", day: null, done: 0, meaning: /keeps no account/ },
   ]);
+  expect(unused).toMatchObject([{ ...silent, key: "attest", day: null, done: 0, meaning: /could not be asked/ }]);
+  expect(await asked("2020-01-01", "2020-01-02"), "asked, and it counted none").toEqual([]);
+});
+
+test("what a key released is counted without the request that failed", async () => {
+  const { body } = await askAs(home, await home.operatorLogin(), '{ key(name: "attest") { released } }');
+  expect(JSON.parse(body)).toEqual({ data: { key: { released: 2 } } });
 });
 
 test("each question is an entry that says what was asked", async () => {

@@ -160,11 +160,14 @@ test("a database of yesterday: what was published since decides, and what has no
   expect(done).toMatchObject({ status: 0 });
   expect(done.stderr).toMatch(new RegExp(`holds \\d+ entries, ${String(size)} were published: it was rolled back`));
   expect(done.stderr).toContain("key young/1: it is in the log, but not in the tables");
+  expect(done.stderr).toContain("key young/1 has no sealed private key any more");
+  expect(done.stderr).toMatch(/key young\/1: DESTROYED, was PRE_ACTIVATION: .*its public key never comes in again/);
   expect(leaves()).toMatchObject([
     { replaces: { checkpoint: expect.stringContaining(`\n${String(size)}\n`) as string } },
     { change: "adopted" },
     { type: "key.adopt", key: "attest", to: "SUSPENDED" },
-    { type: "key.adopt", key: "release", from: "COMPROMISED", to: "COMPROMISED" },
+    { type: "key.adopt", key: "release", from: "COMPROMISED", to: "COMPROMISED", ended: { why: "compromised" } },
+    { type: "key.adopt", key: "young", from: "PRE_ACTIVATION", to: "DESTROYED" },
     { type: "daemon.stop" },
   ]);
   await home.start({ env: quickStart });
@@ -232,6 +235,16 @@ describe("what somebody wrote into the tables does not come along", () => {
       /key attest\/1 cannot be used: .*does not open/,
     ],
     [
+      "that a key was compromised",
+      `UPDATE record SET json = json_remove(json, '$.versions[0].ended') WHERE kind = 'key' AND id = 'release'`,
+      /key release\/1: COMPROMISED/,
+    ],
+    [
+      "when a key was made",
+      `UPDATE record SET json = json_set(json, '$.versions[0].createdAt', '2020-01-01T00:00:00.000Z') WHERE kind = 'key' AND id = 'attest'`,
+      /key attest\/1 was made at another time than the log says: it comes along as the log says/,
+    ],
+    [
       "a key given back its state",
       `UPDATE record SET json = replace(json, '"COMPROMISED"', '"ACTIVE"') WHERE kind = 'key' AND id = 'release'`,
       /key release\/1: COMPROMISED/,
@@ -242,6 +255,10 @@ describe("what somebody wrote into the tables does not come along", () => {
       change(sql);
       nameTheLog(newName);
       expect((await recover()).stderr).toMatch(words);
+      const release = leaves().find(({ type, key }) => type === "key.adopt" && key === "release");
+      expect(release).toMatchObject({ to: "COMPROMISED", ended: { why: "compromised" } });
+      for (const { createdAt, at } of leaves().filter(({ type }) => type === "key.adopt"))
+        expect(Date.parse(String(at)) - Date.parse(String(createdAt))).toBeLessThan(3_600_000);
       await home.start({ env: quickStart });
       await home.stop();
     },
@@ -249,7 +266,7 @@ describe("what somebody wrote into the tables does not come along", () => {
   );
 });
 
-test("tables that cannot be read at all: every key is named as lost, and the new log names the old one all the same", async () => {
+test("tables that cannot be read at all: every key is dead and never forgotten, and the new log names the old one all the same", async () => {
   writeFileSync(join(state(), "truth.sqlite"), "this was a database once");
   nameTheLog(newName);
   const done = await recover();
@@ -260,7 +277,13 @@ test("tables that cannot be read at all: every key is named as lost, and the new
     "operator First: in the log",
   ])
     expect(done.stderr).toContain(words);
-  expect(leaves()).toMatchObject([{ replaces: { origin: oldName } }, { type: "daemon.stop" }]);
+  expect(leaves()).toMatchObject([
+    { replaces: { origin: oldName } },
+    { type: "key.adopt", key: "attest", from: "ACTIVE", to: "DESTROYED", ended: { why: "deactivated" } },
+    { type: "key.adopt", key: "release", from: "COMPROMISED", to: "DESTROYED", ended: { why: "compromised" } },
+    { type: "key.adopt", key: "young", from: "PRE_ACTIVATION", to: "DESTROYED" },
+    { type: "daemon.stop" },
+  ]);
   expect(existsSync(join(state(), aside()[0] ?? "", "truth.sqlite"))).toBe(true);
 }, 60_000);
 

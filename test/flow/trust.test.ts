@@ -41,9 +41,10 @@ beforeAll(async () => {
   made.old = await all();
   const operator = await home.operator();
   for (const key of ["release", "attest", "tokens"]) {
-    const input = { idempotencyKey: key, key, propagation: "PT0S", reason: "for the test" };
+    const input = { idempotencyKey: key, key, propagation: "PT0S", beforeVerifiersKnow: true, reason: "for the test" };
     expectDone(await operator.ask("RotateKey", { input }));
-    await until("it switches", async () => (await operator.ask("Key", { name: key })) !== null);
+    const step = async () => expectDone(await operator.ask("Key", { name: key }))?.rotation?.step;
+    await until("it switches", async () => (await step()) === "SWITCHED");
   }
   made.fresh = await all();
 }, 90_000);

@@ -199,6 +199,7 @@ const story: readonly Told[] = [
     version: 1,
     publicKey: pem,
     uri: key.uri,
+    createdAt: "2026-01-15T09:30:07.500Z",
   })),
   by("5", {
     type: "approval.request",
@@ -310,6 +311,7 @@ const story: readonly Told[] = [
     intent: of(newest, "key.enroll.intent"),
     result: "done",
     version: 1,
+    createdAt: "2026-01-15T09:30:36.000Z",
     protection: {
       level: "DEVICE",
       exportable: "NO",
@@ -375,6 +377,7 @@ const story: readonly Told[] = [
     protection: { level: "PROCESS", exportable: "NO", proved: ["sealed at rest"], claimed: [] },
     publicKey: pem,
     uri: "software:attest/2",
+    createdAt: "2026-01-15T09:30:42.500Z",
     possession: { challenge: blob("signet key possession v1\n"), signature: blob("signature of the challenge") },
   })),
   alone({
@@ -399,4 +402,33 @@ const story: readonly Told[] = [
     left: "kept",
   }),
   alone({ type: "key.rotate.retire", key: "attest", version: 1, trustedUntil: "2028-01-15T10:30:44.000Z" }),
+  by("T", {
+    type: "key.state",
+    ...asFirst,
+    key: "attest",
+    version: 1,
+    from: "ACTIVE",
+    to: "DEACTIVATED",
+    reason: "its project ended",
+    endedAt: "2026-01-15T09:31:10.000Z",
+  }),
+  by("V", {
+    type: "key.rotate.begin",
+    ...asFirst,
+    ...rotating,
+    fromState: "ACTIVE",
+    custody: "kms",
+    existing: {
+      uri: "awskms:///arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+      asked: "awskms:///alias/attest",
+      fingerprint: sha256Hex("the next public key"),
+    },
+    propagation: "PT0S",
+    beforeVerifiersKnow: true,
+    asked: sha256Hex("at once"),
+    begunAt: "2026-01-15T09:31:20.000Z",
+    algorithm: "EC_P256",
+    reason: "the old one cannot be reached",
+    onePerson: true,
+  }),
 ];

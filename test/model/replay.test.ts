@@ -1,8 +1,9 @@
-// What the leaves tell of sessions: whose policy a reload changed, and for how long they are kept.
+// What the leaves tell of sessions: whose policy a reload changed, and for how long they are kept; and of key versions,
+// as far as entries of older versions do.
 
 import { expect, test } from "vitest";
 import type { Entry, EntryBody } from "../../src/model/entry.ts";
-import { replay } from "../../src/model/replay.ts";
+import { differences, replay, toldVersion } from "../../src/model/replay.ts";
 import { rfc3339 } from "../../src/std/clock.ts";
 
 const at = Date.UTC(2026, 0, 15);
@@ -56,4 +57,32 @@ test("a session that expired long ago is not kept, nor what was done with it", (
   };
   const { sessions } = told([opened("ss_1", at), opened("ss_2", at + 1), close], at);
   expect([...sessions.keys()]).toEqual(["ss_2"]);
+});
+
+test("entries of older versions do not say when a key version was made: any time holds, and theirs is the nearest", () => {
+  const subject = { key: "attest", purpose: "ATTESTATION", algorithm: "EC_P256", custody: "software" } as const;
+  const outcome = (createdAt?: string): EntryBody => ({
+    type: "key.create.outcome",
+    by: { kind: "socket" },
+    ...subject,
+    intent: { index: 0, hash: "" },
+    result: "done",
+    version: 1,
+    publicKey: "-----BEGIN PUBLIC KEY-----\nTm90IGEga2V5Lg==\n-----END PUBLIC KEY-----\n",
+    uri: "software:attest/1",
+    createdAt,
+  });
+  const wrong = (said: EntryBody, createdAt: string): readonly string[] => {
+    const replayed = told([said]);
+    const [version] = [...replayed.keys.values()].map(toldVersion);
+    if (!version) throw new Error("the key version is not told");
+    const value = { name: "attest", purpose: "ATTESTATION", versions: [{ ...version, createdAt }] } as const;
+    const tables = { keys: [{ value, revision: 1 }], people: [], pending: [], sessions: [], policy: undefined };
+    return differences(replayed, tables);
+  };
+  const [made, other] = ["2026-01-15T00:00:01.000Z", "2020-01-01T00:00:00.000Z"];
+  expect(wrong(outcome(), other)).toEqual([]);
+  expect(wrong(outcome(made), made)).toEqual([]);
+  expect(wrong(outcome(made), other)).toEqual(["key attest/1 was made at another time than the log says"]);
+  expect([...told([outcome()]).keys.values()].map(toldVersion)).toMatchObject([{ createdAt: rfc3339(at) }]);
 });

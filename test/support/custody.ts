@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 
 import type { CustodyMeans, custodies } from "../../src/custody/index.ts";
 import { software } from "../../src/custody/software.ts";
+import { type KeyAlgorithm, keyAlgorithms } from "../../src/model/key.ts";
 import type { Custody } from "../../src/ports/custody.ts";
 import type { SealedKeys } from "../../src/ports/sealed-keys.ts";
 import { systemRandom } from "../../src/std/clock.ts";
@@ -17,6 +18,10 @@ export type CustodyKindName = (typeof custodies)[number]["kind"];
 
 export interface CustodyFixture {
   readonly kind: CustodyKindName;
+  /** What it holds with this backend, and what it cannot: said here so that no test begins for nothing. */
+  readonly algorithms: readonly KeyAlgorithm[];
+  /** Algorithms with which it takes short messages only. */
+  readonly short: readonly KeyAlgorithm[];
   /** Programs of other people that its backend is made of. */
   readonly needs: readonly PeerName[];
   /** A fresh backend; `again` opens the same one once more, as a daemon does that starts again. */
@@ -34,6 +39,8 @@ export interface CustodyFixture {
 export const custodyFixtures: Readonly<Record<CustodyKindName, CustodyFixture>> = {
   software: {
     kind: "software",
+    algorithms: keyAlgorithms,
+    short: [],
     needs: [],
     open: () => {
       const means = softwareMeans();
@@ -43,6 +50,8 @@ export const custodyFixtures: Readonly<Record<CustodyKindName, CustodyFixture>> 
   },
   "aws-kms": {
     kind: "aws-kms",
+    algorithms: keyAlgorithms,
+    short: ["ED25519"],
     needs: ["ministack"],
     open: async () => {
       const server = await startKms();

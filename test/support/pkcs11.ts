@@ -11,7 +11,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { pkcs11Kind } from "../../src/custody/pkcs11.ts";
-import type { KeyAlgorithm, KeyVersion } from "../../src/model/key.ts";
+import { type KeyAlgorithm, type KeyVersion, keyAlgorithms } from "../../src/model/key.ts";
 import type { Custody } from "../../src/ports/custody.ts";
 import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { sha256Hex } from "../../src/std/digest.ts";
@@ -148,6 +148,8 @@ export interface Opening {
   readonly token?: string;
   /** What the custody says to the daemon's log. */
   readonly said?: string[];
+  /** What the file of the PIN holds each time it is read; instead of `pin`. Throws where it cannot be read. */
+  readonly sealed?: () => string;
 }
 
 /** The custody on a token, as a daemon opens it. */
@@ -172,7 +174,7 @@ export function openPkcs11(token: TestToken, options: Opening = {}): Custody {
     clock: systemClock,
     random: systemRandom,
     log: { info: tell, warn: tell, error: tell },
-    secret: () => new Secret(Buffer.from(pin)),
+    secret: () => new Secret(Buffer.from(options.sealed?.() ?? pin)),
     masterKey: new Secret(Buffer.alloc(32)),
     sealedKeys: {
       find: () => Promise.resolve(undefined),
@@ -189,6 +191,8 @@ export async function settled(custody: Custody): Promise<void> {
 
 export const pkcs11Fixture: CustodyFixture = {
   kind: "pkcs11",
+  algorithms: keyAlgorithms,
+  short: [],
   needs: ["softhsm"],
   async open() {
     const token = await softhsmToken();

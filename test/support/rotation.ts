@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
 import type { Call } from "../../src/broker/call.ts";
+import { changeKeyState } from "../../src/broker/change-key-state.ts";
 import { publicKeyOf } from "../../src/broker/incoming-key.ts";
 import { journal } from "../../src/broker/journal.ts";
 import type { Parts } from "../../src/broker/parts.ts";
@@ -15,7 +16,7 @@ import { type Rotations, rotations } from "../../src/broker/rotation.ts";
 import { readWholeLog } from "../../src/broker/start.ts";
 import { openSqlite, type Sqlite } from "../../src/db/sqlite.ts";
 import type { Refusal } from "../../src/model/errors.ts";
-import type { Key, KeyAlgorithm, KeyVersion } from "../../src/model/key.ts";
+import type { Key, KeyAlgorithm, KeyState, KeyVersion } from "../../src/model/key.ts";
 import type { Person } from "../../src/model/principal.ts";
 import { differences } from "../../src/model/replay.ts";
 import type { Custody, NewKey } from "../../src/ports/custody.ts";
@@ -34,7 +35,11 @@ export interface RotationScene extends AsyncDisposable {
   readonly death: { at: StepName | undefined };
   begin(more?: Partial<RotateKeyRequest>): Promise<{ readonly key: Key } | Refusal>;
   cancel(): Promise<{ readonly key: Key } | Refusal>;
+  /** What an operator does with the key; in the one-person mode. */
+  change(to: KeyState, number?: number): Promise<{ readonly key: Key } | Refusal>;
   key(): Key;
+  /** One more active key beside it. */
+  another(name: string, custody: string, first: NewKey): Promise<void>;
   /** Those of rotations. */
   entries(): Promise<readonly Record<string, unknown>[]>;
   /** The tables are what the next start tells from the leaves. */
@@ -85,7 +90,8 @@ export async function rotationScene(options: RotationOptions): Promise<RotationS
   const death: RotationScene["death"] = { at: undefined };
   const clock = () => time.now;
   const { log, journal: journaling } = await emptyLog(folder, clock);
-  await activeKey(options, journaling);
+  await adoptedPerson(journaling);
+  await activeKey("release", options, journaling, log);
   const parts = {
     log,
     state: log,
@@ -107,7 +113,7 @@ export async function rotationScene(options: RotationOptions): Promise<RotationS
     const people = log.records("person").map(({ value }) => value);
     return differences(replayed, { keys, people, pending: [], sessions: [], policy: undefined });
   }
-  const request = { idempotencyKey: "1", key: "release", reason: "yearly" };
+  const request = { idempotencyKey: "1", key: "release", reason: "yearly", beforeVerifiersKnow: true };
 
   return {
     parts,
@@ -116,6 +122,8 @@ export async function rotationScene(options: RotationOptions): Promise<RotationS
     death,
     begin: (more = {}) => rotateKey(call, { ...request, ...more }, running, parts),
     cancel: () => cancelRotation(call, { key: "release", reason: "not today" }, running, parts),
+    change: (to, number) => changeKeyState(call, { key: "release", number, to, reason: "for the test" }, parts),
+    another: (name, custody, first) => activeKey(name, { custody, first }, journaling, log),
     key: () => {
       const key = log.record("key", "release")?.value;
       if (!key) throw new Error("the key is gone");
@@ -139,29 +147,35 @@ export async function rotationScene(options: RotationOptions): Promise<RotationS
   };
 }
 
+async function adoptedPerson({ append }: Pick<Parts["journal"], "append">): Promise<void> {
+  const { id, name, issuer, subject, roles } = person;
+  const operator = { id, name, issuer, subject, roles };
+  await append(undefined, () => ({ type: "operator.change", change: "adopted", operator }), {
+    puts: [{ kind: "person", id: person.id, value: person, expects: 0 }],
+  });
+}
+
 async function activeKey(
-  { custody, first, algorithm = "EC_P256" }: RotationOptions,
+  name: string,
+  { custody, first, algorithm = "EC_P256" }: Omit<RotationOptions, "custodies">,
   { append }: Pick<Parts["journal"], "append">,
+  log: Sqlite,
 ): Promise<void> {
   const public_ = publicKeyOf(algorithm, first.publicKey);
   if (!public_) throw new Error(`this is no public key of ${algorithm}`);
   const version: KeyVersion = {
-    ...{ key: "release", number: 1, purpose: "ATTESTATION", algorithm, state: "PRE_ACTIVATION", custody },
+    ...{ key: name, number: 1, purpose: "ATTESTATION", algorithm, state: "PRE_ACTIVATION", custody },
     ...{ uri: first.uri, ...public_, createdAt: rfc3339(Date.UTC(2026, 0, 14)) },
   };
   const { purpose, uri, publicKey, createdAt } = version;
-  const { id, name, issuer, subject, roles } = person;
-  const operator = { id, name, issuer, subject, roles };
-  const key: Key = { name: "release", purpose, versions: [version] };
-  const adopted = { key: "release", version: 1, purpose, algorithm, custody, uri, publicKey, createdAt };
-  await append(undefined, () => ({ type: "operator.change", change: "adopted", operator }), {
-    puts: [{ kind: "person", id: person.id, value: person, expects: 0 }],
-  });
+  const key: Key = { name, purpose, versions: [version] };
+  const adopted = { key: name, version: 1, purpose, algorithm, custody, uri, publicKey, createdAt };
   await append(undefined, () => ({ type: "key.adopt", ...adopted, from: "ACTIVE", to: "PRE_ACTIVATION" }), {
-    puts: [{ kind: "key", id: "release", value: key, expects: 0 }],
+    puts: [{ kind: "key", id: name, value: key, expects: 0 }],
   });
-  const change = { type: "key.state", key: "release", version: 1, from: "PRE_ACTIVATION", to: "ACTIVE" } as const;
+  const expects = log.record("key", name)?.revision ?? 0;
+  const change = { type: "key.state", key: name, version: 1, from: "PRE_ACTIVATION", to: "ACTIVE" } as const;
   await append(undefined, () => ({ ...change, by: person, reason: "for the test", onePerson: true }), {
-    puts: [{ kind: "key", id: "release", value: { ...key, versions: [{ ...version, state: "ACTIVE" }] }, expects: 2 }],
+    puts: [{ kind: "key", id: name, value: { ...key, versions: [{ ...version, state: "ACTIVE" }] }, expects }],
   });
 }

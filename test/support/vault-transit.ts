@@ -3,6 +3,7 @@
 import { join } from "node:path";
 
 import { openVaultTransit, type VaultTransit, type VaultTransitConfig } from "../../src/custody/vault-transit.ts";
+import { keyAlgorithms } from "../../src/model/key.ts";
 import { systemClock, systemRandom } from "../../src/std/clock.ts";
 import { Secret } from "../../src/std/secret.ts";
 import { blocksOf } from "../docs/blocks.ts";
@@ -82,6 +83,8 @@ export const approle = ({ roleId, secretId }: Role): VaultTransitConfig["auth"] 
 
 export const vaultTransitFixture: CustodyFixture = {
   kind: "vault-transit",
+  algorithms: keyAlgorithms,
+  short: [],
   needs: ["vault"],
   async open() {
     const server = await devVault({ mounts: [mount] });

@@ -6,6 +6,7 @@ import { spend } from "../limits.ts";
 
 export const approval: Resolvers = {
   Query: {
+    pendingAction: (_, { id }, { broker, call }) => granted(broker.pendingAction(call, id)),
     async pendingActions(_, { state }, { broker, call, budget }) {
       const actions = await granted(broker.pendingActions(call, state ?? undefined));
       spend(budget, actions.length);

@@ -2,22 +2,22 @@
 
 import type { Receipt } from "../../broker/index.ts";
 import { type Refusal, refuse } from "../../model/errors.ts";
-import type { Key, KeyState } from "../../model/key.ts";
+import type { Ended, Key, KeyState } from "../../model/key.ts";
 import type { RequestContext } from "../context.ts";
 import { granted, Refused } from "../errors.ts";
-import type { ChangeKeyStateInput, Resolvers } from "../generated.ts";
+import type { ChangeKeyStateInput, EndedWhy, Resolvers } from "../generated.ts";
 import { keyId, keyVersionId } from "../ids.ts";
 import { argumentProblem, spend } from "../limits.ts";
 import { entriesOf } from "./audit.ts";
 
 const changeTo =
-  (to: KeyState) =>
+  (to: KeyState, from?: KeyState) =>
   (
     _: unknown,
     { input }: { readonly input: ChangeKeyStateInput },
     { broker, call }: RequestContext,
   ): Promise<{ readonly key: Key; readonly receipt: Receipt } | Refusal> =>
-    broker.changeKeyState(call, { key: input.key, number: input.number ?? undefined, to, reason: input.reason });
+    broker.changeKeyState(call, { key: input.key, number: input.number ?? undefined, from, to, reason: input.reason });
 
 /** Read once per request, however often it is selected. */
 export function keyOf(name: string, { broker, call, keys, budget }: RequestContext): Promise<Key> {
@@ -33,6 +33,13 @@ const existing =
     if (key === undefined) throw new Refused(refuse("NOT_FOUND", `there is no key ${JSON.stringify(name)}`));
     return key;
   };
+
+const endedWhy = {
+  rotated: "ROTATED",
+  deactivated: "DEACTIVATED",
+  cancelled: "CANCELLED",
+  compromised: "COMPROMISED",
+} as const satisfies Record<Ended["why"], EndedWhy>;
 
 export const key: Resolvers = {
   Query: {
@@ -53,9 +60,9 @@ export const key: Resolvers = {
     enrollKey: (_, { input }, { broker, call }) => broker.enrollKey(call, input),
     destroyKey: (_, { input }, { broker, call }) =>
       broker.destroyKey(call, { ...input, number: input.number ?? undefined }),
-    activateKey: changeTo("ACTIVE"),
+    activateKey: changeTo("ACTIVE", "PRE_ACTIVATION"),
     suspendKey: changeTo("SUSPENDED"),
-    resumeKey: changeTo("ACTIVE"),
+    resumeKey: changeTo("ACTIVE", "SUSPENDED"),
     deactivateKey: changeTo("DEACTIVATED"),
     reportKeyCompromised: changeTo("COMPROMISED"),
   },
@@ -68,13 +75,17 @@ export const key: Resolvers = {
       if (problem) throw new Refused(problem);
       return entriesOf({ ...filter, keys: [name] }, page, context);
     },
-    outcomes({ name }, _, { broker, call, budget }) {
+    released({ name }, _, { broker, call, budget }) {
       spend(budget, 4);
-      return granted(broker.outcomesOf(call, name));
+      return granted(broker.releasedOf(call, name));
     },
   },
   KeyVersion: {
     id: keyVersionId,
     createdAt: ({ createdAt }) => Date.parse(createdAt),
+  },
+  Ended: {
+    why: ({ why }) => endedWhy[why],
+    at: ({ at }) => Date.parse(at),
   },
 };

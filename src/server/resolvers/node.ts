@@ -16,7 +16,7 @@ async function nodeOf(id: string, { broker, call }: RequestContext) {
     case "Operator":
       return (await granted(broker.operators(call))).find((person) => person.id === named.id);
     case "PendingAction":
-      return (await granted(broker.pendingActions(call, undefined))).find((pending) => pending.id === named.id);
+      return granted(broker.pendingAction(call, named.id));
     case "Key":
       return granted(broker.key(call, named.name));
     case "KeyVersion":

@@ -12,6 +12,7 @@ export const rotate: Resolvers = {
         uri: input.uri ?? undefined,
         propagation: input.propagation ?? undefined,
         retireAfter: input.retireAfter ?? undefined,
+        beforeVerifiersKnow: input.beforeVerifiersKnow ?? undefined,
       }),
     cancelRotation: (_, { input }, { broker, call }) => broker.cancelRotation(call, input),
   },
