@@ -65,7 +65,10 @@ export async function trustFile(
   if (body === "")
     return problem(404, refusalError(refuse("NOT_FOUND", "no public key of this name is to be trusted"), call.request));
   const etag = `"${sha256Hex(utf8(body)).slice(0, 32)}"`;
-  const caching = { ETag: etag, "Cache-Control": `${open ? "public" : "private"}, max-age=${String(trustCachedFor / 1000)}` };
+  const caching = {
+    ETag: etag,
+    "Cache-Control": `${open ? "public" : "private"}, max-age=${String(trustCachedFor / 1000)}`,
+  };
   return matches(headers["if-none-match"], etag)
     ? { status: 304, type, body: "", headers: caching }
     : { status: 200, type, body, headers: caching };
