@@ -99,9 +99,13 @@ function plain(cause: GraphQLError, error: unknown): string {
   const text = error instanceof GraphQLError ? error.message : cause.message;
   const known = text
     .replace(/ Did you mean .*$/s, "")
+    .replaceAll(credential, "…")
     .replaceAll(/[\p{Cc}\p{Cs}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, " ");
   return known.length > 500 ? `${known.slice(0, 500)}…` : known;
 }
+
+/** Session and operator tokens, and whatever begins as a JWT: a credential in the wrong place is not repeated. */
+const credential = /sg[so]_[\w-]+|eyJ[\w-]+(?:\.[\w-]+)*/g;
 
 function whereOf(error: GraphQLError): Pick<GraphQLFormattedError, "locations" | "path"> {
   return {

@@ -73,7 +73,7 @@ export const forty: readonly Attack[] = [
     without: "Vault and webhooks: neither exists yet",
   },
   { number: 37, title: "file targets outside their root", notYet: "secrets are not synced to files yet" },
-  { number: 38, title: "guessing a token's PIN", notYet: "there is no PKCS#11 custody yet" },
+  { number: 38, title: "guessing a token's PIN" },
   { number: 39, title: "injections into the log" },
   { number: 40, title: "errors that tell secrets" },
 ];
