@@ -314,7 +314,7 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     const [ends, patience] = [new AbortController(), new AbortController()];
     const batch = narrow.sign(slow, messages(45), ends.signal).catch((error: unknown) => error);
     await until("the module has what it is given at a time, the rest waits", () => waiting() > 20);
-    const first = waiting();
+    const first = waiting(); // how many are given at a time follows from how quick the module was; the order: pkcs11-custody.test.ts
     const last = narrow.sign(other, messages(2), patience.signal).catch((error: unknown) => error);
     await until("it waits too", () => waiting() === first + 2);
     expect(narrow.health?.().message).toMatch(/ signatures wait, about \d+\.\d s of work$/);
@@ -325,7 +325,7 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
       retryAfter: expect.any(Number) as number,
       hint: expect.stringMatching(
         new RegExp(
-          `^${String(first + 2)} signatures wait .* s of work; 3 of them would have had their turn before yours$`,
+          `^${String(first + 2)} signatures wait .* s of work; [1-9]\\d* of them would have had their turn before yours$`,
         ),
       ) as string,
     });
@@ -333,7 +333,9 @@ describe.skipIf(await lacks("softhsm", "gcc"))("a module that misbehaves", () =>
     expect(await last).toMatchObject({
       code: "CUSTODY_TIMEOUT",
       nothingHappened: true,
-      hint: "its turn did not come in time: 1 signatures were still before it",
+      hint: expect.stringMatching(
+        /^its turn did not come in time: [1-9]\d* signatures were still before it$/,
+      ) as string,
     });
     ends.abort();
     expect(await batch).toMatchObject({ code: "CUSTODY_TIMEOUT", nothingHappened: false });
