@@ -7,7 +7,7 @@ import type { Job, Work } from "./job.ts";
 import { rotationLines } from "./rotation-lines.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
 import { wholeNumber } from "./session.ts";
-import { several, when } from "./words.ts";
+import { several, shownUri, when } from "./words.ts";
 
 interface CreateOptions extends GlobalOptions {
   readonly purpose: string;
@@ -53,7 +53,7 @@ export async function enroll({ world, out, words, options }: Job<EnrollOptions>)
   try {
     const { key } = granted(await client.ask("EnrollKey", { input: { name, purpose, custody, uri } }), {
       done: "enrolled",
-      asked: `${uri} of ${custody} as key ${name}, purpose ${purpose}`,
+      asked: `${shownUri(uri)} of ${custody} as key ${name}, purpose ${purpose}`,
     });
     const version = key.versions.at(-1);
     if (version !== undefined) {

@@ -9,6 +9,7 @@ import type { Job } from "./job.ts";
 import { keyName } from "./key.ts";
 import { rotationLines } from "./rotation-lines.ts";
 import { connectedClient, type GlobalOptions } from "./server.ts";
+import { shownUri } from "./words.ts";
 
 interface RotateOptions extends GlobalOptions {
   readonly cancel?: boolean;
@@ -50,7 +51,7 @@ function beginning({ world, out, options }: Job<RotateOptions>, name: string): C
     beforeVerifiersKnow: options.beforeVerifiersKnow,
     reason: options.reason ?? "signet key rotate",
   };
-  const asked = `rotate key ${name}${uri === undefined ? "" : ` to ${uri}`}${custody === undefined ? "" : ` in ${custody}`}`;
+  const asked = `rotate key ${name}${uri === undefined ? "" : ` to ${shownUri(uri)}`}${custody === undefined ? "" : ` in ${custody}`}`;
   return async (client) => {
     // Said before: an answer that is lost is asked for again under it.
     if (options.idempotencyKey === undefined) out.say("request", `--idempotency-key ${input.idempotencyKey}`);

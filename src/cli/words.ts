@@ -15,6 +15,9 @@ export function shortDigest(digest: string): string {
   return hex.length > 12 ? `${kind}:${hex.slice(0, 4)}…${hex.slice(-4)}` : digest;
 }
 
+/** A key's URI as it may be repeated: a token's only up to where PINs are put, whether they belong there or not. */
+export const shownUri = (uri: string): string => (/^pkcs11:/i.test(uri) ? uri.replace(/([?]|;pin-).*/is, "…") : uri);
+
 /** What two auditors compare by eye: size and the first characters of the root. */
 export const shortCheckpoint = ({ size, root }: { readonly size: number; readonly root: Uint8Array }): string =>
   `${count(size)} / ${base64(root).slice(0, 8)}…`;

@@ -181,6 +181,22 @@ describe("an operator", () => {
     expect((await scene.signet("key show release")).out).toContain("claimed    not exportable (nothing proves it)\n");
   });
 
+  test.each(["key enroll release --custody token --purpose blob --uri", "key rotate release --custody token --to"])(
+    "%s: a PIN that stands in the URI is refused by the daemon, and not repeated here",
+    async (command) => {
+      const wrong = () => refusal("INPUT_INVALID", "SGN-3002", "a key's URI never holds a PIN");
+      await using server = await fakeServer({ ...office, enrollKey: wrong, rotateKey: wrong });
+      using scene = stage({ SIGNET_SERVER: server.url });
+      await scene.signet("login --key");
+      for (const uri of ["pkcs11:object=r?pin-value=4711815", "PKCS11:object=r;pin-value=4711815"]) {
+        const played = await scene.signet(`${command} ${uri}`);
+        expect(played.exit).toBe(2);
+        expect(played.err).toContain("object=r…");
+        expect(played.err + played.out).not.toContain("4711815");
+      }
+    },
+  );
+
   test("an approver asks for the one action, however many there are, and approves its hash", async () => {
     const action = { kind: "key.state", key: "release", number: 1, to: "ACTIVE", reason: "release day", asOf: 1 };
     const waiting = {
